@@ -1,0 +1,3 @@
+//! `cnsenter`: run a command in a container on this node.
+
+fn main() {}
