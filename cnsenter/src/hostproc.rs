@@ -1,0 +1,311 @@
+//! The node's own /proc, opened once and checked.
+//!
+//! Everything that is believed about a target is read through this directory: a container's own
+//! /proc may be anything its image likes (CVE-2019-16884, CVE-2025-52881).
+
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::Mode;
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::unistd::Pid;
+
+/// The most that is read from one file of /proc unless the caller says otherwise, in bytes.
+const READ_LIMIT: u64 = 16 << 20;
+
+/// What is wrong with this node's /proc.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No directory there, or no right to open it.
+    #[error("cannot open /proc; mount it first: mount -t proc proc /proc")]
+    Open(#[source] io::Error),
+    /// Something else is mounted there.
+    #[error("/proc is not a proc file system; mount it first: mount -t proc proc /proc")]
+    NotProc,
+    /// Its /proc/self is not us.
+    #[error(
+        "/proc belongs to another PID namespace (it knows this process as {known:?}, which is {real}); \
+         run cnsenter where /proc is its own, in a pod with hostPID: true"
+    )]
+    OtherPidNamespace {
+        /// What /proc/self says.
+        known: String,
+        /// Our own PID.
+        real: i32,
+    },
+    /// The process is gone, or hidden from us.
+    #[error("no process {0} in /proc: it has ended, or /proc is mounted with hidepid")]
+    NoProcess(i32),
+    /// A file of a process could not be read.
+    #[error("cannot read /proc/{pid}/{name}")]
+    Read {
+        /// The process.
+        pid: i32,
+        /// The file below its directory.
+        name: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of a process did not look as proc(5) says.
+    #[error("/proc/{pid}/{name} does not look as proc(5) says")]
+    Parse {
+        /// The process.
+        pid: i32,
+        /// The file below its directory.
+        name: &'static str,
+    },
+}
+
+/// The root of the node's /proc.
+#[derive(Debug)]
+pub struct HostProc {
+    dir: OwnedFd,
+}
+
+impl HostProc {
+    /// Opens /proc and checks that it is a proc file system of our own PID namespace (proc(5)).
+    ///
+    /// # Errors
+    /// When /proc is missing, something else, or another PID namespace's.
+    pub fn open() -> Result<Self, Error> {
+        let dir = fcntl::open(
+            "/proc",
+            OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|e| Error::Open(e.into()))?;
+        match fstatfs(&dir) {
+            Ok(s) if s.filesystem_type() == PROC_SUPER_MAGIC => {}
+            Ok(_) => return Err(Error::NotProc),
+            Err(e) => return Err(Error::Open(e.into())),
+        }
+        let real = Pid::this().as_raw();
+        let known = fcntl::readlinkat(&dir, "self")
+            .map(|s| s.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        if known != real.to_string() {
+            return Err(Error::OtherPidNamespace { known, real });
+        }
+        Ok(Self { dir })
+    }
+
+    /// A process of this /proc. The directory stays bound to that very process: once it has
+    /// ended, reads fail, whoever has its PID then.
+    ///
+    /// # Errors
+    /// When there is no such process, or it is hidden from us.
+    pub fn process(&self, pid: Pid) -> Result<Process, Error> {
+        let dir = fcntl::openat(
+            &self.dir,
+            pid.as_raw().to_string().as_str(),
+            OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(|_| Error::NoProcess(pid.as_raw()))?;
+        Ok(Process { pid, dir })
+    }
+
+    /// Ourselves.
+    ///
+    /// # Errors
+    /// As [`HostProc::process`].
+    pub fn own(&self) -> Result<Process, Error> {
+        self.process(Pid::this())
+    }
+
+    /// Every process there is now, in the order of the directory.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn pids(&self) -> Result<Vec<Pid>, Error> {
+        let open = |e: nix::Error| Error::Open(e.into());
+        let mut dir = nix::dir::Dir::openat(
+            &self.dir,
+            ".",
+            OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )
+        .map_err(open)?;
+        Ok(dir
+            .iter()
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str().ok()?.parse().ok())
+            .map(Pid::from_raw)
+            .collect())
+    }
+
+    /// Reads a small file of the root of /proc, such as `sys/kernel/cap_last_cap`.
+    ///
+    /// # Errors
+    /// As read(2).
+    pub fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        read_at(self.dir.as_fd(), name)
+    }
+}
+
+impl AsFd for HostProc {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+/// One process, by its directory in the node's /proc.
+#[derive(Debug)]
+pub struct Process {
+    pid: Pid,
+    dir: OwnedFd,
+}
+
+/// A namespace's identity: two processes share it if these are equal (namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NsId {
+    /// Device of the nsfs.
+    pub dev: u64,
+    /// Inode number there.
+    pub ino: u64,
+}
+
+impl Process {
+    /// Its PID in our own PID namespace.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Reads one of its files whole, such as `status` or `cgroup`.
+    ///
+    /// # Errors
+    /// [`Error::NoProcess`] once the process has ended, else [`Error::Read`].
+    pub fn read(&self, name: &'static str) -> Result<Vec<u8>, Error> {
+        read_at(self.dir.as_fd(), name).map_err(|e| self.error(name, e))
+    }
+
+    /// When it started, in clock ticks since boot: with the PID, what tells it from a later
+    /// process of the same PID (field 22 of /proc/PID/stat).
+    ///
+    /// # Errors
+    /// As [`Process::read`], or [`Error::Parse`].
+    pub fn start_time(&self) -> Result<u64, Error> {
+        let stat = self.read("stat")?;
+        let parse = || -> Option<u64> {
+            // The name in field 2 may hold anything, ")" as well: count from the last one.
+            let rest = &stat[stat.iter().rposition(|b| *b == b')')? + 1..];
+            std::str::from_utf8(rest)
+                .ok()?
+                .split_ascii_whitespace()
+                .nth(19)?
+                .parse()
+                .ok()
+        };
+        parse().ok_or(Error::Parse {
+            pid: self.pid.as_raw(),
+            name: "stat",
+        })
+    }
+
+    /// Which namespace it is in; `name` as in /proc/PID/ns. None if this kernel has no such kind.
+    ///
+    /// # Errors
+    /// As [`Process::read`].
+    pub fn namespace(&self, name: &'static str) -> Result<Option<NsId>, Error> {
+        match nix::sys::stat::fstatat(&self.dir, name, nix::fcntl::AtFlags::empty()) {
+            Ok(s) => Ok(Some(NsId {
+                dev: s.st_dev,
+                ino: s.st_ino,
+            })),
+            Err(nix::Error::ENOENT) if self.is_alive() => Ok(None),
+            Err(e) => Err(self.error(name, e.into())),
+        }
+    }
+
+    /// Opens one of its files, directories or magic links.
+    ///
+    /// # Errors
+    /// As [`Process::read`].
+    pub fn open(&self, name: &'static str, flags: OFlag) -> Result<OwnedFd, Error> {
+        fcntl::openat(&self.dir, name, flags | OFlag::O_CLOEXEC, Mode::empty())
+            .map_err(|e| self.error(name, e.into()))
+    }
+
+    /// What one of its magic links says, such as `exe`.
+    ///
+    /// # Errors
+    /// As [`Process::read`].
+    pub fn read_link(&self, name: &'static str) -> Result<std::ffi::OsString, Error> {
+        fcntl::readlinkat(&self.dir, name).map_err(|e| self.error(name, e.into()))
+    }
+
+    /// Whether it has not ended (a zombie has).
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        read_at(self.dir.as_fd(), "stat").is_ok_and(|stat| {
+            stat.iter()
+                .rposition(|b| *b == b')')
+                .and_then(|i| stat.get(i + 2))
+                .is_some_and(|state| !matches!(state, b'Z' | b'X' | b'x'))
+        })
+    }
+
+    fn error(&self, name: &'static str, source: io::Error) -> Error {
+        match source.raw_os_error() {
+            Some(libc::ESRCH | libc::ENOENT) => Error::NoProcess(self.pid.as_raw()),
+            _ => Error::Read {
+                pid: self.pid.as_raw(),
+                name,
+                source,
+            },
+        }
+    }
+}
+
+impl AsFd for Process {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+fn read_at(dir: BorrowedFd<'_>, name: &str) -> io::Result<Vec<u8>> {
+    let fd = fcntl::openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let mut bytes = Vec::with_capacity(4096);
+    std::fs::File::from(fd)
+        .take(READ_LIMIT)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_ourselves() {
+        let proc = HostProc::open().unwrap();
+        let own = proc.own().unwrap();
+        assert!(own.is_alive());
+        assert!(own.start_time().unwrap() > 0);
+        assert!(own.namespace("ns/mnt").unwrap().is_some());
+        assert!(own.namespace("ns/nonsense").unwrap().is_none());
+        assert!(proc.pids().unwrap().contains(&Pid::this()));
+    }
+
+    #[test]
+    fn an_ended_process_is_told_from_a_missing_file() {
+        let proc = HostProc::open().unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let process = proc
+            .process(Pid::from_raw(child.id().cast_signed()))
+            .unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!process.is_alive());
+        assert!(matches!(process.read("status"), Err(Error::NoProcess(_))));
+        assert!(matches!(
+            process.namespace("ns/mnt"),
+            Err(Error::NoProcess(_))
+        ));
+    }
+}

@@ -1,0 +1,12 @@
+//! cnsenter: run a command in any running container on this node, with full privileges.
+//!
+//! One path serves every run: [`resolve`] finds the container, [`plan`] decides, [`enter`] does it,
+//! [`supervise`] stays with the command to its end. ARCHITECTURE.md has the picture.
+
+pub mod escape;
+pub mod exit;
+pub mod hostproc;
+pub mod request;
+pub mod resolve;
+pub mod spec;
+pub mod trace;
