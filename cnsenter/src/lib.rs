@@ -3,6 +3,7 @@
 //! One path serves every run: [`resolve`] finds the container, [`plan`] decides, [`enter`] does it,
 //! [`supervise`] stays with the command to its end. ARCHITECTURE.md has the picture.
 
+pub mod cli;
 pub mod escape;
 pub mod exit;
 pub mod hostproc;

@@ -31,6 +31,8 @@ pub struct Request {
     pub workdir: Option<PathBuf>,
     /// `-e`, on top of the container's own environment.
     pub env: Vec<(OsString, OsString)>,
+    /// The caller's whole environment, only where the mount namespace is not entered.
+    pub caller_env: Vec<(OsString, OsString)>,
     /// `--clear-env`: start from nothing but `env`.
     pub clear_env: bool,
     /// `--namespaces` and `--no-<ns>`: which of the differing namespaces are entered.
@@ -135,6 +137,8 @@ pub struct Io {
     pub stdin: bool,
     /// The command gets a terminal of its own, and this TERM.
     pub tty: Option<Tty>,
+    /// A terminal was asked for, and there is none to pass on.
+    pub tty_refused: bool,
 }
 
 /// The caller's terminal, as far as the command should know it.
@@ -271,6 +275,9 @@ pub enum Error {
         "\"{0}\" is no user or group; write UID[:GID] or NAME[:GROUP], numbers from 0 to 4294967294"
     )]
     BadUser(String),
+    /// `-e` without a name.
+    #[error("\"{0}\" is no variable; write NAME=VALUE, or NAME to pass the caller's on")]
+    BadEnv(String),
 }
 
 impl Query {

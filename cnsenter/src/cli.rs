@@ -1,0 +1,556 @@
+//! The command line: clap's types, and what they come to. No I/O.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::request::{
+    CgroupChoice, DAEMON_TIMEOUT, Error, IdOrName, Io, Lookup, Namespace, Query, Request,
+    RuntimeChoice, Tty, UserSpec,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  cnsenter 3f4e8a -- ip addr            a container by the start of its ID
+  cnsenter shop/web-0/app -- sh         by pod, with a terminal if this is one
+  cnsenter --no-mount shop/web-0 -- tcpdump -ni any
+                                        the node's tcpdump in the pod's network
+  cnsenter ls                           what runs here
+
+Exit status: the command's own; 128+N if it died of signal N; 124 after --timeout;
+125 if the container could not be entered; 126 if the command cannot be executed;
+127 if it was not found.";
+
+/// Run a command in any running container on this node, with full privileges.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cnsenter",
+    version,
+    about,
+    after_help = EXAMPLES,
+    override_usage = "cnsenter [OPTIONS] TARGET -- COMMAND [ARG...]\n       cnsenter ls | inspect | pause | completion ...",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Everything that runs a command.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// Everything else.
+    #[command(subcommand)]
+    pub command: Option<Sub>,
+}
+
+/// What is there besides running a command.
+#[derive(Debug, Subcommand)]
+pub enum Sub {
+    /// List the containers on this node
+    #[command(visible_alias = "list")]
+    Ls(LsArgs),
+    /// Show what a container is made of and confined by
+    Inspect(InspectArgs),
+    /// Be a pod's init: reap children, end on TERM
+    Pause,
+    /// Print the completion script for a shell
+    Completion {
+        /// The shell
+        #[arg(value_enum)]
+        shell: CompletionShell,
+    },
+}
+
+/// Shells that are completed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompletionShell {
+    /// GNU Bash
+    Bash,
+    /// Z shell
+    Zsh,
+    /// fish
+    Fish,
+}
+
+/// `cnsenter ls`.
+#[derive(Debug, Args)]
+pub struct LsArgs {
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Table)]
+    pub output: OutputFormat,
+    /// Only this pod's containers
+    #[arg(long, value_name = "NS/POD")]
+    pub pod: Option<String>,
+    /// Also pod sandboxes and containers that do not run
+    #[arg(short, long)]
+    pub all: bool,
+    /// Where to look.
+    #[command(flatten)]
+    pub lookup: LookupArgs,
+}
+
+/// `cnsenter inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// The container: ID, unique prefix, name, NS/POD[/CONTAINER] or pid:N
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t = InspectFormat::Table)]
+    pub output: InspectFormat,
+    /// Where to look.
+    #[command(flatten)]
+    pub lookup: LookupArgs,
+}
+
+/// Formats of `ls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// Columns
+    Table,
+    /// More columns
+    Wide,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// Formats of `inspect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InspectFormat {
+    /// For people
+    Table,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// Where containers are looked up.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Finding the container")]
+pub struct LookupArgs {
+    /// Which runtime to ask
+    #[arg(long, value_enum, default_value_t = RuntimeChoice::Auto)]
+    pub runtime: RuntimeChoice,
+    /// The runtime's socket, if it is not at a usual place
+    #[arg(long, value_name = "SOCKET")]
+    pub runtime_endpoint: Option<PathBuf>,
+    /// containerd's namespace [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub runtime_namespace: Option<String>,
+    /// Where the node's root file system is, when run in a pod
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub host_root: PathBuf,
+}
+
+/// Running a command.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The container: ID or unique prefix (3+ characters), containerd://ID, cri-o://ID,
+    /// docker://ID, NS/POD[/CONTAINER], a runtime's name for it, or pid:N
+    #[arg(value_name = "TARGET", required = true)]
+    pub target: Option<String>,
+    /// The command, after "--"
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    pub command: Vec<OsString>,
+
+    /// Pass stdin on; without it the command reads /dev/null
+    #[arg(short = 'i', long)]
+    pub stdin: bool,
+    /// Give the command a terminal (and stdin, if that is one); the default if stdin and stdout
+    /// are terminals and -i is not given
+    #[arg(short = 't', long)]
+    pub tty: bool,
+    /// Never give it a terminal
+    #[arg(short = 'T', long, conflicts_with = "tty")]
+    pub no_tty: bool,
+
+    /// Run as this user: UID[:GID] or NAME[:GROUP] of the container [default: 0:0]
+    #[arg(
+        short,
+        long,
+        value_name = "USER[:GROUP]",
+        help_heading = "Identity and environment"
+    )]
+    pub user: Option<String>,
+    /// Also be in these groups
+    #[arg(
+        long,
+        value_name = "GROUP",
+        value_delimiter = ',',
+        help_heading = "Identity and environment"
+    )]
+    pub group_add: Vec<String>,
+    /// Working directory [default: the container's own]
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        help_heading = "Identity and environment"
+    )]
+    pub workdir: Option<PathBuf>,
+    /// Set a variable, or with its name alone pass the caller's on
+    #[arg(
+        short,
+        long,
+        value_name = "NAME[=VALUE]",
+        help_heading = "Identity and environment"
+    )]
+    pub env: Vec<OsString>,
+    /// Start from an empty environment instead of the container's
+    #[arg(long, help_heading = "Identity and environment")]
+    pub clear_env: bool,
+
+    /// Enter these namespaces only [default: all that differ]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        help_heading = "What is entered"
+    )]
+    pub namespaces: Option<Vec<Namespace>>,
+    /// Stay out of the container's user namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_user: bool,
+    /// Stay out of its cgroup namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_cgroup: bool,
+    /// Stay out of its IPC namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_ipc: bool,
+    /// Stay out of its UTS namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_uts: bool,
+    /// Stay out of its network namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_net: bool,
+    /// Stay out of its PID namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_pid: bool,
+    /// Stay out of its time namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_time: bool,
+    /// Stay out of its mount namespace: the node's programs and environment
+    #[arg(long, help_heading = "What is entered")]
+    pub no_mount: bool,
+    /// Which cgroup the command runs in: its own, or the container's with its limits
+    #[arg(long, value_enum, default_value_t = CgroupChoice::Own, help_heading = "What is entered")]
+    pub cgroup: CgroupChoice,
+
+    /// End the command after this time (30s, 5m): TERM, 5 s later KILL
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// End what the command left in the background when it ends
+    #[arg(long)]
+    pub kill_on_exit: bool,
+    /// Say each step on stderr, with its time
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Where to look.
+    #[command(flatten)]
+    pub lookup: LookupArgs,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run a command.
+    Exec(Box<ExecArgs>),
+    /// Do something else.
+    Sub(Sub),
+}
+
+/// What is known of the caller besides the command line.
+#[derive(Debug, Default)]
+pub struct Caller {
+    /// Whether stdin is a terminal.
+    pub stdin_is_tty: bool,
+    /// Whether stdout is a terminal.
+    pub stdout_is_tty: bool,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+impl Caller {
+    fn var(&self, name: &OsStr) -> Option<&OsString> {
+        self.env.iter().find(|(k, _)| k == name).map(|(_, v)| v)
+    }
+}
+
+/// Reads the command line. A line with "--" runs a command, whatever TARGET is called.
+///
+/// # Errors
+/// clap's, which also carry `--help` and `--version`.
+pub fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
+    if args.iter().any(|a| a == "--") {
+        let command = ExecArgs::augment_args(base_command());
+        let matches = command.try_get_matches_from(args)?;
+        return Ok(Invocation::Exec(Box::new(ExecArgs::from_arg_matches(
+            &matches,
+        )?)));
+    }
+    let cli = Cli::try_parse_from(args)?;
+    Ok(match cli.command {
+        Some(sub) => Invocation::Sub(sub),
+        None => Invocation::Exec(Box::new(cli.exec)),
+    })
+}
+
+/// The command without its subcommands, under the same name and help.
+fn base_command() -> clap::Command {
+    clap::Command::new("cnsenter")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Run a command in any running container on this node, with full privileges")
+        .override_usage("cnsenter [OPTIONS] TARGET -- COMMAND [ARG...]")
+        .after_help(EXAMPLES)
+}
+
+/// The whole command, for completion and the man page.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+impl LookupArgs {
+    /// Where to look, with what the caller's environment adds.
+    #[must_use]
+    pub fn lookup(&self, caller: &Caller) -> Lookup {
+        Lookup {
+            runtime: self.runtime,
+            endpoint: self.runtime_endpoint.as_deref().map(strip_unix_scheme),
+            runtime_namespace: self.runtime_namespace.clone(),
+            host_root: self.host_root.clone(),
+            docker_host: caller
+                .var(OsStr::new("DOCKER_HOST"))
+                .and_then(|v| v.as_bytes().strip_prefix(b"unix://"))
+                .map(|p| PathBuf::from(OsStr::from_bytes(p))),
+            timeout: DAEMON_TIMEOUT,
+        }
+    }
+}
+
+/// crictl and DOCKER_HOST write sockets as `unix:///path`.
+fn strip_unix_scheme(path: &std::path::Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    PathBuf::from(OsStr::from_bytes(
+        bytes.strip_prefix(b"unix://").unwrap_or(bytes),
+    ))
+}
+
+impl ExecArgs {
+    /// The request that these arguments make.
+    ///
+    /// # Errors
+    /// When a value has no meaning; the message says what to write.
+    pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
+        let target = Query::parse(self.target.as_deref().unwrap_or_default())?;
+        let namespaces = self.chosen_namespaces();
+        let user = self.user.as_deref().map(UserSpec::parse).transpose()?;
+        let extra_groups = self
+            .group_add
+            .iter()
+            .map(|g| IdOrName::parse(g))
+            .collect::<Result<_, _>>()?;
+        let env = self.chosen_env(caller)?;
+        let io = self.chosen_io(caller);
+        // The container's environment goes with its files; without them the caller's does.
+        let caller_env = if namespaces.contains(&Namespace::Mount) {
+            Vec::new()
+        } else {
+            caller.env.clone()
+        };
+        Ok(Request {
+            target,
+            lookup: self.lookup.lookup(caller),
+            command: self.command,
+            io,
+            user,
+            extra_groups,
+            workdir: self.workdir,
+            env,
+            caller_env,
+            clear_env: self.clear_env,
+            namespaces,
+            cgroup: self.cgroup,
+            timeout: self.timeout,
+            kill_on_exit: self.kill_on_exit,
+            verbose: self.verbose,
+        })
+    }
+
+    fn chosen_namespaces(&self) -> Vec<Namespace> {
+        let unwanted = |ns| match ns {
+            Namespace::User => self.no_user,
+            Namespace::Cgroup => self.no_cgroup,
+            Namespace::Ipc => self.no_ipc,
+            Namespace::Uts => self.no_uts,
+            Namespace::Net => self.no_net,
+            Namespace::Pid => self.no_pid,
+            Namespace::Time => self.no_time,
+            Namespace::Mount => self.no_mount,
+        };
+        let wanted = self.namespaces.as_deref().unwrap_or(&Namespace::ALL);
+        Namespace::ALL
+            .into_iter()
+            .filter(|ns| wanted.contains(ns) && !unwanted(*ns))
+            .collect()
+    }
+
+    fn chosen_env(&self, caller: &Caller) -> Result<Vec<(OsString, OsString)>, Error> {
+        let mut env = Vec::with_capacity(self.env.len());
+        for item in &self.env {
+            let bytes = item.as_bytes();
+            let (name, value) = match bytes.iter().position(|b| *b == b'=') {
+                Some(0) => return Err(Error::BadEnv(crate::escape::escaped_os(item).to_string())),
+                Some(at) => (
+                    OsString::from_vec(bytes[..at].to_vec()),
+                    bytes[at + 1..].to_vec().into(),
+                ),
+                // As docker and nerdctl: a name that the caller has not set is left out.
+                None => match caller.var(item) {
+                    Some(value) => (item.clone(), value.as_bytes().to_vec()),
+                    None if item.is_empty() => return Err(Error::BadEnv(String::new())),
+                    None => continue,
+                },
+            };
+            env.push((name, OsString::from_vec(value)));
+        }
+        Ok(env)
+    }
+
+    fn chosen_io(&self, caller: &Caller) -> Io {
+        let both = caller.stdin_is_tty && caller.stdout_is_tty;
+        let by_default = both && !self.stdin && !self.no_tty;
+        let tty = (self.tty || by_default) && caller.stdin_is_tty;
+        Io {
+            stdin: self.stdin || tty,
+            tty: tty.then(|| Tty {
+                term: caller.var(OsStr::new("TERM")).cloned(),
+            }),
+            tty_refused: self.tty && !tty,
+        }
+    }
+}
+
+/// A time such as `30s`, `5m` or `1h30m`; more than zero.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|d| Duration::try_from(d).ok())
+        .filter(|d| !d.is_zero())
+        .ok_or_else(|| "write a time such as 30s, 5m or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(args: &[&str], caller: &Caller) -> Request {
+        let args = ["cnsenter"]
+            .iter()
+            .chain(args)
+            .map(OsString::from)
+            .collect();
+        match parse(args).unwrap() {
+            Invocation::Exec(exec) => exec.into_request(caller).unwrap(),
+            Invocation::Sub(sub) => panic!("{sub:?}"),
+        }
+    }
+
+    fn on_terminal() -> Caller {
+        Caller {
+            stdin_is_tty: true,
+            stdout_is_tty: true,
+            env: vec![("TERM".into(), "xterm".into()), ("LANG".into(), "C".into())],
+        }
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        command().debug_assert();
+        ExecArgs::augment_args(base_command()).debug_assert();
+    }
+
+    #[test]
+    fn a_container_may_be_called_like_a_subcommand() {
+        let r = request(&["ls", "--", "id"], &Caller::default());
+        assert_eq!(r.target, Query::Word("ls".into()));
+        assert_eq!(r.command, ["id"]);
+        let sub = parse(
+            ["cnsenter", "ls", "-o", "json"]
+                .iter()
+                .map(OsString::from)
+                .collect(),
+        );
+        assert!(matches!(sub, Ok(Invocation::Sub(Sub::Ls(_)))));
+    }
+
+    #[test]
+    fn a_terminal_is_given_where_people_expect_one() {
+        let io = |args: &[&str], caller: &Caller| {
+            let all: Vec<&str> = args.iter().copied().chain(["x", "--", "id"]).collect();
+            let io = request(&all, caller).io;
+            (io.stdin, io.tty.is_some(), io.tty_refused)
+        };
+        let none = Caller::default();
+        let term = on_terminal();
+        let piped = Caller {
+            stdout_is_tty: false,
+            ..on_terminal()
+        };
+        assert_eq!(io(&[], &term), (true, true, false));
+        assert_eq!(io(&["-T"], &term), (false, false, false));
+        assert_eq!(io(&["-i"], &term), (true, false, false));
+        assert_eq!(io(&["-t"], &term), (true, true, false));
+        assert_eq!(io(&["-it"], &piped), (true, true, false));
+        assert_eq!(io(&[], &piped), (false, false, false));
+        assert_eq!(io(&[], &none), (false, false, false));
+        assert_eq!(io(&["-i"], &none), (true, false, false));
+        assert_eq!(io(&["-it"], &none), (true, false, true));
+    }
+
+    #[test]
+    fn namespaces_are_chosen_and_excluded() {
+        let ns = |args: &[&str]| {
+            let all: Vec<&str> = args.iter().copied().chain(["x", "--", "id"]).collect();
+            request(&all, &on_terminal())
+        };
+        assert_eq!(ns(&[]).namespaces, Namespace::ALL);
+        assert_eq!(
+            ns(&["--namespaces", "net,uts"]).namespaces,
+            [Namespace::Uts, Namespace::Net]
+        );
+        let r = ns(&["--no-mount", "--no-user"]);
+        assert!(!r.namespaces.contains(&Namespace::Mount) && r.namespaces.len() == 6);
+        assert!(r.caller_env.contains(&("LANG".into(), "C".into())));
+        assert!(ns(&[]).caller_env.is_empty());
+    }
+
+    #[test]
+    fn environment_is_taken_by_value_or_from_the_caller() {
+        let r = request(
+            &["-e", "A=1=2", "-e", "LANG", "-e", "UNSET", "x", "--", "id"],
+            &on_terminal(),
+        );
+        assert_eq!(
+            r.env,
+            [("A".into(), "1=2".into()), ("LANG".into(), "C".into())]
+        );
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        for bad in ["", "0s", "-1s", "5", "x"] {
+            assert!(parse_duration(bad).is_err(), "{bad:?}");
+        }
+    }
+}
