@@ -10,4 +10,5 @@ pub mod hostproc;
 pub mod request;
 pub mod resolve;
 pub mod spec;
+pub mod sys;
 pub mod trace;

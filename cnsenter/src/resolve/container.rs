@@ -24,6 +24,10 @@ pub struct Container {
     pub pod: Option<Pod>,
     /// The image it was made of, if a source said.
     pub image: Option<String>,
+    /// When it was made, in seconds since the epoch, if a source said.
+    pub created: Option<i64>,
+    /// Whose runtime it is: root's (0), or that of a user with rootless containers.
+    pub owner: u32,
     /// Whether it is a pod's sandbox.
     pub sandbox: bool,
     /// What it is doing.
@@ -35,6 +39,66 @@ pub struct Container {
     /// What still names `state`'s PID as this container's, to be read again once the process is
     /// pinned (PID reuse between lookup and entry).
     pub witness: Witness,
+}
+
+impl Container {
+    /// A container of which nothing is known but its ID.
+    #[must_use]
+    pub fn new(id: &str, runtime: Runtime) -> Self {
+        Self {
+            id: id.to_owned(),
+            runtime,
+            runtime_namespace: None,
+            handler: None,
+            name: None,
+            pod: None,
+            image: None,
+            created: None,
+            owner: 0,
+            sandbox: false,
+            state: State::Unknown,
+            spec: None,
+            source: Source::Cgroup,
+            witness: Witness::Cgroup,
+        }
+    }
+
+    /// Its name as people know it: `NS/POD/CONTAINER`, else the runtime's own name.
+    #[must_use]
+    pub fn display_name(&self) -> Option<String> {
+        let Some(pod) = &self.pod else {
+            return self.name.clone();
+        };
+        let container = pod.container.iter().map(|c| format!("/{c}"));
+        Some(format!(
+            "{}/{}{}",
+            pod.namespace,
+            pod.name,
+            container.collect::<String>()
+        ))
+    }
+
+    /// One line for `-v`, escaped.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let name = self
+            .display_name()
+            .map(|n| format!(" ({n})"))
+            .unwrap_or_default();
+        let pid = self
+            .state
+            .pid()
+            .map(|p| format!(", PID {p}"))
+            .unwrap_or_default();
+        let text = format!(
+            "{}{name} of {}, {}{pid}, by {}",
+            self.id,
+            self.runtime.name(),
+            self.state.name(),
+            self.source
+        );
+        crate::escape::escaped(&text).to_string()
+    }
 }
 
 /// Container runtimes.
@@ -139,6 +203,17 @@ pub enum Source {
     Cgroup,
     /// The admin gave a PID.
     Given,
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::StateDir(path) => write!(f, "{}", path.display()),
+            Self::Daemon(path) => write!(f, "{}", path.display()),
+            Self::Cgroup => f.write_str("cgroup"),
+            Self::Given => f.write_str("given"),
+        }
+    }
 }
 
 /// What names a PID as a container's init.

@@ -1,5 +1,167 @@
 //! From what the admin typed to a container: state directories first, then daemons, then /proc.
 
+mod cgroup;
 mod container;
+mod error;
+mod known;
+mod labels;
+mod process;
+mod search;
+mod state_dir;
+mod trust;
 
+pub use cgroup::container_of;
 pub use container::{Container, Pod, Runtime, Source, State, Witness};
+pub use error::{EndpointError, Error, OtherKernel, Warning};
+pub use state_dir::{
+    Names, OciState, parse_containers, parse_crun_status, parse_docker_config, parse_runc_state,
+};
+pub use trust::Error as TrustError;
+
+use nix::unistd::Pid;
+
+use crate::hostproc::{self, HostProc};
+use crate::request::{Lookup, Query};
+use crate::trace::Trace;
+
+use search::Search;
+
+/// The container that was meant.
+#[derive(Debug)]
+pub struct Found {
+    /// Running or paused, its spec read where it has one.
+    pub container: Container,
+    /// What was left out of the search; one line each.
+    pub warnings: Vec<Warning>,
+}
+
+/// Every container that any source knows.
+#[derive(Debug)]
+pub struct Listing {
+    /// Each once, sorted by pod, name and ID.
+    pub containers: Vec<Container>,
+    /// What was left out; one line each.
+    pub warnings: Vec<Warning>,
+}
+
+/// What every source needs.
+struct Context<'a> {
+    proc: &'a HostProc,
+    lookup: &'a Lookup,
+    root: trust::Root,
+}
+
+impl<'a> Context<'a> {
+    fn new(proc: &'a HostProc, lookup: &'a Lookup) -> Result<Self, Error> {
+        let root = trust::Root::open(&lookup.host_root).map_err(Error::HostRoot)?;
+        Ok(Self { proc, lookup, root })
+    }
+}
+
+/// Finds the one running (or paused) container that `query` means, checked: no sandbox, not of
+/// another kernel, its state files believed. When it returns, the process has no thread but ours.
+///
+/// # Errors
+/// When there is none, or more than one, or it must not be entered; nothing was changed.
+pub fn resolve(
+    proc: &HostProc,
+    query: &Query,
+    lookup: &Lookup,
+    trace: &Trace,
+) -> Result<Found, Error> {
+    if let Query::Pid(pid) = query {
+        return given(proc, Pid::from_raw(*pid));
+    }
+    let ctx = Context::new(proc, lookup)?;
+    let mut search = Search::new(&ctx, query);
+    if lookup.endpoint.is_none() {
+        search.state_dirs();
+        trace.step(|| format!("state directories: {}", search.progress()));
+    }
+    if !search.is_settled() {
+        search.daemons()?;
+        trace.step(|| format!("daemons: {}", search.progress()));
+    }
+    if !search.is_settled() && lookup.endpoint.is_none() {
+        search.cgroups()?;
+        trace.step(|| format!("cgroups in /proc: {}", search.progress()));
+    }
+    let found = search.choose()?;
+    let pid = found.container.state.pid();
+    if let Some(pid) = pid {
+        process::same_kernel(proc, &found.container, pid)?;
+    }
+    trace.step(|| format!("found {}", found.container.summary()));
+    Ok(found)
+}
+
+/// Reads the container's witness again: fails closed if its runtime no longer names this very
+/// process as its init. For the caller to call once it has pinned the process (pidfd and
+/// /proc directory), since its PID may have been reused until then.
+///
+/// # Errors
+/// [`Error::Vanished`], or why the witness cannot be read.
+pub fn confirm(
+    proc: &HostProc,
+    container: &Container,
+    pinned: &hostproc::Process,
+    lookup: &Lookup,
+) -> Result<(), Error> {
+    let ctx = Context::new(proc, lookup)?;
+    let vanished = || Error::Vanished {
+        id: container.id.clone(),
+        pid: pinned.pid().as_raw(),
+    };
+    let still = match &container.witness {
+        Witness::Given => true,
+        Witness::Cgroup => cgroup::names(pinned, &container.id)?,
+        Witness::PidFile(_) | Witness::StateFile { .. } => {
+            state_dir::still_names(&ctx, container, pinned)?
+        }
+        Witness::Daemon => search::daemon_still_names(&ctx, container, pinned.pid())?,
+    };
+    if still && pinned.is_alive() {
+        Ok(())
+    } else {
+        Err(vanished())
+    }
+}
+
+/// Everything that every source knows, each container once; those that do not run, and sandboxes,
+/// only if `all`.
+///
+/// # Errors
+/// When /proc or the node's root cannot be read, or `--runtime-endpoint` does not answer.
+pub fn list(proc: &HostProc, lookup: &Lookup, all: bool) -> Result<Listing, Error> {
+    let ctx = Context::new(proc, lookup)?;
+    let mut listing = search::everything(&ctx)?;
+    listing
+        .containers
+        .retain(|c| all || !c.sandbox && !matches!(c.state, State::Exited { .. } | State::Unknown));
+    listing
+        .containers
+        .sort_by(|a, b| (&a.pod, &a.name, &a.id).cmp(&(&b.pod, &b.name, &b.id)));
+    Ok(listing)
+}
+
+/// `pid:N`: nothing is known but the process.
+fn given(proc: &HostProc, pid: Pid) -> Result<Found, Error> {
+    let process = proc.process(pid)?;
+    if !process.is_alive() {
+        return Err(Error::Zombie(pid.as_raw()));
+    }
+    let mut container = Container::new(&format!("pid:{pid}"), Runtime::None);
+    container.state = State::Running(pid);
+    container.source = Source::Given;
+    container.witness = Witness::Given;
+    Ok(Found {
+        container,
+        warnings: Vec::new(),
+    })
+}
+
+/// A time as Go's JSON has it, in seconds since the epoch; None for Go's zero time.
+fn seconds(rfc3339: &str) -> Option<i64> {
+    let at: jiff::Timestamp = rfc3339.parse().ok()?;
+    (at.as_second() > -62_000_000_000).then(|| at.as_second())
+}

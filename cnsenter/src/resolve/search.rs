@@ -1,0 +1,400 @@
+//! One search: candidates from every source that had to be asked, then the one that is meant.
+
+use std::fmt::Write;
+
+use crate::escape::escaped;
+use crate::request::{Query, RuntimeChoice, Scheme};
+
+use super::cgroup;
+use super::known::KUBELET_LOGS;
+use super::state_dir::{Entry, Loaded, Stores, fits};
+use super::{Container, Context, Error, Found, Listing, State, Warning};
+
+/// A prefix this long is nobody's name by accident: names are not read once it is found.
+const SURE_PREFIX: usize = 6;
+
+pub(super) struct Search<'a> {
+    ctx: &'a Context<'a>,
+    query: &'a Query,
+    stores: Option<Stores>,
+    candidates: Vec<Container>,
+    problems: Vec<Error>,
+    warnings: Vec<Warning>,
+    searched: Vec<&'static str>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(ctx: &'a Context<'a>, query: &'a Query) -> Self {
+        Self {
+            ctx,
+            query,
+            stores: None,
+            candidates: Vec::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            searched: Vec::new(),
+        }
+    }
+
+    /// Whether no further source has to be asked.
+    pub(super) fn is_settled(&self) -> bool {
+        self.candidates.iter().any(is_live)
+    }
+
+    /// For `-v`.
+    pub(super) fn progress(&self) -> String {
+        let live = self.candidates.iter().filter(|c| is_live(c)).count();
+        format!(
+            "{live} running and {} other candidates",
+            self.candidates.len() - live
+        )
+    }
+
+    /// The runtimes' files: the node's own runtimes first, users' only if those know nothing.
+    pub(super) fn state_dirs(&mut self) {
+        let mut stores = Stores::open(self.ctx);
+        self.searched.push("the runtimes' state directories");
+        self.look_in(&stores);
+        if !self.is_settled() {
+            stores.open_rootless(self.ctx);
+            self.look_in(&stores);
+        }
+        self.stores = Some(stores);
+    }
+
+    fn look_in(&mut self, stores: &Stores) {
+        match self.query {
+            Query::Pid(_) => {}
+            Query::Id { scheme, id } => self.by_word(stores, id, Some(*scheme)),
+            Query::Word(word) => self.by_word(stores, word, None),
+            Query::Pod {
+                namespace,
+                pod,
+                container,
+            } => self.by_pod(stores, namespace, pod, container.as_deref()),
+        }
+    }
+
+    /// Full ID, then a prefix that can be no name, then names, then any prefix.
+    fn by_word(&mut self, stores: &Stores, word: &str, scheme: Option<Scheme>) {
+        let ctx = self.ctx;
+        self.take(stores.find(ctx, word, scheme), |_| true);
+        if self.is_settled() || word.len() < Query::MIN_PREFIX || is_full_id(word) {
+            return;
+        }
+        let entries = stores.entries(scheme);
+        let prefixed = || entries.iter().filter(|e| e.id.starts_with(word));
+        let sure = word.len() >= SURE_PREFIX && word.bytes().all(|b| b.is_ascii_hexdigit());
+        if sure || scheme.is_some() {
+            self.take(stores.read_all(ctx, prefixed()), |_| true);
+            if self.is_settled() || scheme.is_some() {
+                return;
+            }
+        }
+        for id in stores.ids_of_name(ctx, word) {
+            self.take(stores.find(ctx, &id, scheme), |_| true);
+        }
+        let quoted = format!("\"{word}\"");
+        let mentioned = stores.mentioning(&entries, &[&quoted]);
+        self.take(stores.read_all(ctx, &mentioned), |c| is_named(c, word));
+        if !self.is_settled() && !sure {
+            self.take(stores.read_all(ctx, prefixed()), |_| true);
+        }
+    }
+
+    /// By kubelet's links to the logs, whose names have everything, checked by what the runtime
+    /// wrote; else by reading every container's spec.
+    fn by_pod(&mut self, stores: &Stores, namespace: &str, pod: &str, container: Option<&str>) {
+        let ctx = self.ctx;
+        let wanted = |c: &Container| is_of_pod(c, namespace, pod, container);
+        for id in ids_by_logs(ctx, namespace, pod, container) {
+            let mut loaded = stores.find(ctx, &id, None);
+            if loaded.containers.iter().any(|c| c.pod.is_none()) {
+                stores.name_all(ctx, &mut loaded.containers);
+            }
+            // A link of a container that is gone, or just going, is no problem of this search.
+            loaded.problems.clear();
+            self.take(loaded, wanted);
+        }
+        if self.is_settled() {
+            return;
+        }
+        let (namespace, pod) = (format!("\"{namespace}\""), format!("\"{pod}\""));
+        let entries: Vec<Entry> = stores.mentioning(&stores.entries(None), &[&pod, &namespace]);
+        self.take(stores.read_all(ctx, &entries), wanted);
+    }
+
+    fn take(&mut self, loaded: Loaded, wanted: impl Fn(&Container) -> bool) {
+        for container in loaded.containers {
+            let known = |c: &Container| same(c, &container);
+            if wanted(&container) && !self.candidates.iter().any(known) {
+                self.candidates.push(container);
+            }
+        }
+        self.problems.extend(loaded.problems);
+    }
+
+    /// Every daemon that is there, all at once.
+    pub(super) fn daemons(&mut self) -> Result<(), Error> {
+        if self.ctx.lookup.runtime == RuntimeChoice::None && self.ctx.lookup.endpoint.is_none() {
+            return Ok(());
+        }
+        self.searched.push("the runtimes' daemons");
+        Ok(())
+    }
+
+    /// The names of all processes' cgroups, which have full IDs alone.
+    pub(super) fn cgroups(&mut self) -> Result<(), Error> {
+        let (word, scheme) = match self.query {
+            Query::Id { scheme, id } => (id, Some(*scheme)),
+            Query::Word(word) => (word, None),
+            Query::Pid(_) | Query::Pod { .. } => return Ok(()),
+        };
+        if self.ctx.lookup.runtime == RuntimeChoice::Cri {
+            return Ok(());
+        }
+        self.searched.push("the cgroups of all processes");
+        let scan = cgroup::scan(self.ctx.proc, |named| {
+            scheme.is_none_or(|s| fits(s, named.runtime))
+                && (named.id == *word
+                    || word.len() >= Query::MIN_PREFIX && named.id.starts_with(word.as_str()))
+        })?;
+        if scan.foreign {
+            self.warnings.push(Warning(FOREIGN.into()));
+        }
+        // What a runtime itself says of a container counts for more.
+        for container in scan.containers {
+            if !self.candidates.iter().any(|c| c.id == container.id) {
+                self.candidates.push(container);
+            }
+        }
+        Ok(())
+    }
+
+    /// Exactly one, or why not.
+    pub(super) fn choose(self) -> Result<Found, Error> {
+        let query = self.query.to_string();
+        let of_pod = matches!(self.query, Query::Pod { .. });
+        let live = || self.candidates.iter().filter(|c| is_live(c));
+        let mut meant: Vec<&Container> = live().filter(|c| !c.sandbox).collect();
+        if let [first, rest @ ..] = meant.as_slice()
+            && let Some(exact) = exact_id(self.query)
+            && rest.iter().any(|c| c.id != first.id)
+        {
+            meant.retain(|c| c.id == exact || is_named(c, exact));
+            if meant.is_empty() {
+                meant = live().filter(|c| !c.sandbox).collect();
+            }
+        }
+        match meant.as_slice() {
+            [one] => {
+                return Ok(Found {
+                    container: (*one).clone(),
+                    warnings: self.warnings,
+                });
+            }
+            [] => {}
+            several => {
+                return Err(Error::Ambiguous {
+                    query,
+                    candidates: several
+                        .iter()
+                        .map(|c| candidate(c, several, of_pod))
+                        .collect(),
+                });
+            }
+        }
+        if let Some(sandbox) = live().find(|_| !of_pod) {
+            return Err(self.sandbox(sandbox));
+        }
+        self.not_running(query)
+    }
+
+    fn not_running(self, query: String) -> Result<Found, Error> {
+        let mut ended = None;
+        for c in self.candidates.iter().filter(|c| !c.sandbox) {
+            let id = c.id.clone();
+            match c.state {
+                State::Created(_) => return Err(Error::NotStarted { id }),
+                State::Exited { code, at } => {
+                    let later = ended.as_ref().is_none_or(|(_, _, last)| at > *last);
+                    if later {
+                        ended = Some((id, code, at));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(problem) = self.problems.into_iter().next() {
+            return Err(problem);
+        }
+        if let Some((id, code, at)) = ended {
+            return Err(Error::Exited { id, code, at });
+        }
+        Err(Error::NotFound {
+            query,
+            searched: self.searched.join(", "),
+            unasked: self.warnings,
+        })
+    }
+
+    fn sandbox(&self, sandbox: &Container) -> Error {
+        let mut containers = Vec::new();
+        if let Some(stores) = &self.stores {
+            let entries = stores.mentioning(&stores.entries(None), &[&sandbox.id]);
+            let all = stores.read_all(self.ctx, &entries).containers;
+            containers = all
+                .iter()
+                .filter(|c| !c.sandbox && is_live(c))
+                .map(|c| escaped(&c.display_name().unwrap_or_else(|| c.id.clone())).to_string())
+                .collect();
+            containers.sort();
+        }
+        Error::Sandbox {
+            id: sandbox.id.clone(),
+            pod: sandbox
+                .display_name()
+                .unwrap_or_else(|| "an unknown name".into()),
+            containers,
+        }
+    }
+}
+
+/// Why nothing is found by cgroups from within a cgroup namespace.
+const FOREIGN: &str = "cgroups were left out: cnsenter is in a cgroup namespace of its own, which \
+                       hides the names of groups outside it";
+
+/// Everything that any source knows.
+pub(super) fn everything(ctx: &Context<'_>) -> Result<Listing, Error> {
+    let mut warnings = Vec::new();
+    let mut containers = Vec::new();
+    if ctx.lookup.endpoint.is_none() {
+        let mut stores = Stores::open(ctx);
+        stores.open_rootless(ctx);
+        let loaded = stores.read_all(ctx, &stores.entries(None));
+        for container in loaded.containers {
+            if !containers.iter().any(|c| same(c, &container)) {
+                containers.push(container);
+            }
+        }
+        stores.name_all(ctx, &mut containers);
+        warnings.extend(
+            stores
+                .problems
+                .iter()
+                .map(|e| Warning(format!("left out: {e}"))),
+        );
+        let told = |e: &&Error| !matches!(e, Error::InTransition { .. });
+        let problems = loaded.problems.iter().filter(told);
+        warnings.extend(problems.map(|e| Warning(format!("left out: {}", chain(e)))));
+    }
+    Ok(Listing {
+        containers,
+        warnings,
+    })
+}
+
+/// Whether the daemon that told of a container still says that `pid` is its init.
+pub(super) fn daemon_still_names(
+    _ctx: &Context<'_>,
+    _container: &Container,
+    _pid: nix::unistd::Pid,
+) -> Result<bool, Error> {
+    Ok(false)
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(e) = source {
+        let _ = write!(text, ": {e}");
+        source = e.source();
+    }
+    text
+}
+
+fn is_live(c: &Container) -> bool {
+    matches!(c.state, State::Running(_) | State::Paused(_))
+}
+
+/// The same container, from two sources.
+fn same(a: &Container, b: &Container) -> bool {
+    a.id == b.id && (is_full_id(&a.id) || a.state.pid() == b.state.pid())
+}
+
+fn is_full_id(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+fn exact_id(query: &Query) -> Option<&str> {
+    match query {
+        Query::Word(id) | Query::Id { id, .. } => Some(id),
+        Query::Pid(_) | Query::Pod { .. } => None,
+    }
+}
+
+fn is_named(c: &Container, word: &str) -> bool {
+    let in_pod = c.pod.as_ref().and_then(|p| p.container.as_deref());
+    c.name.as_deref() == Some(word) || in_pod == Some(word)
+}
+
+fn is_of_pod(c: &Container, namespace: &str, pod: &str, container: Option<&str>) -> bool {
+    !c.sandbox
+        && c.pod.as_ref().is_some_and(|p| {
+            p.namespace == namespace
+                && p.name == pod
+                && container.is_none_or(|name| p.container.as_deref() == Some(name))
+        })
+}
+
+/// How one of several candidates can be written, escaped.
+fn candidate(c: &Container, several: &[&Container], of_pod: bool) -> String {
+    let name = c.display_name();
+    let unique = |n: &String| {
+        several
+            .iter()
+            .filter(|o| o.display_name().as_ref() == Some(n))
+            .count()
+            == 1
+    };
+    if of_pod && let Some(name) = name.as_ref().filter(|n| unique(n)) {
+        return escaped(name).to_string();
+    }
+    let short = c.id.get(..13).filter(|s| {
+        is_full_id(&c.id) && several.iter().filter(|o| o.id.starts_with(s)).count() == 1
+    });
+    let mut text = escaped(short.unwrap_or(&c.id)).to_string();
+    if several.iter().filter(|o| o.id == c.id).count() > 1 {
+        let namespace = c.runtime_namespace.as_deref().unwrap_or("-");
+        let _ = write!(text, " [{} {}]", c.runtime.name(), escaped(namespace));
+    }
+    if let Some(name) = name {
+        let _ = write!(text, " ({})", escaped(&name));
+    }
+    text
+}
+
+/// IDs by kubelet's links, `<pod>_<namespace>_<container>-<id>.log`: anybody's guess until the
+/// runtime's own files say the same.
+fn ids_by_logs(
+    ctx: &Context<'_>,
+    namespace: &str,
+    pod: &str,
+    container: Option<&str>,
+) -> Vec<String> {
+    let start = format!("{pod}_{namespace}_");
+    let path = ctx
+        .lookup
+        .host_root
+        .join(KUBELET_LOGS.trim_start_matches('/'));
+    let links = std::fs::read_dir(path).into_iter().flatten().flatten();
+    links
+        .filter_map(|link| {
+            let name = link.file_name();
+            let rest = name.to_str()?.strip_prefix(&start)?.strip_suffix(".log")?;
+            let (name, id) = rest.rsplit_once('-')?;
+            let wanted = is_full_id(id) && container.is_none_or(|c| c == name);
+            wanted.then(|| id.to_owned())
+        })
+        .collect()
+}

@@ -1,0 +1,56 @@
+//! containerd's tasks: the OCI bundle of each, with the PID of its init.
+
+use super::super::known::Store;
+use super::super::process::{self, Claim};
+use super::super::trust::{self, Dir};
+use super::super::{Container, Context, Error, Source, Witness};
+use super::{created_or, failure, parse_pid, read_spec, set_spec};
+
+/// The most that is read from `init.pid` and `runtime`, in bytes.
+const SMALL: u64 = 4096;
+
+pub(super) fn load(
+    ctx: &Context<'_>,
+    store: &Store,
+    namespace: Option<&str>,
+    id: &str,
+    dir: &Dir,
+) -> Result<Option<Container>, Error> {
+    let fail = |e| failure(id, e);
+    let pid_file = dir.read("init.pid", SMALL).map_err(fail)?;
+    let pid = parse_pid(&pid_file.bytes).ok_or_else(|| {
+        fail(trust::Error::Malformed {
+            path: dir.path().join("init.pid"),
+            what: "a PID",
+        })
+    })?;
+    let spec = read_spec(dir).map_err(fail)?;
+    let cgroups_path = spec.linux.as_ref().map_or("", |l| &l.cgroups_path);
+    let claim = Claim {
+        pid,
+        cgroups_path,
+        written: Some(pid_file.modified),
+        start: None,
+    };
+    let state = process::state(ctx.proc, &ctx.lookup.host_root, &claim)?;
+    let mut container = Container::new(id, store.runtime);
+    container.state = created_or(ctx, store, &[namespace.unwrap_or_default(), id], state);
+    container.runtime_namespace = namespace.map(str::to_owned);
+    container.handler = handler(dir);
+    container.source = Source::StateDir(dir.path().to_owned());
+    container.witness = Witness::PidFile(dir.path().join("init.pid"));
+    set_spec(&mut container, spec);
+    Ok(Some(container))
+}
+
+/// The runtime below: what the runc shim wrote down, or the shim's own program.
+fn handler(dir: &Dir) -> Option<String> {
+    ["shim-binary-path", "runtime"]
+        .iter()
+        .filter_map(|name| dir.read(name, SMALL).ok())
+        .filter_map(|file| String::from_utf8(file.bytes).ok())
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
+        // A shim for runc says less than the runtime that it was told to use.
+        .find(|text| !text.ends_with("containerd-shim-runc-v2"))
+}

@@ -1,0 +1,3 @@
+//! The only unsafe code: small, typed wrappers of system calls that no crate offers safely.
+
+pub mod ns;
