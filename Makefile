@@ -1,0 +1,36 @@
+# Everything slow to make is kept outside of the checkout, in $(CACHE).
+CACHE ?= $(or $(KPEXEC_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kpexec)
+export KPEXEC_CACHE := $(CACHE)
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+MUSL := x86_64-unknown-linux-musl
+
+.DEFAULT_GOAL := help
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## Install and build what the tests need (as root; quick when all is there)
+	@tests/setup.sh
+
+build: ## Build cnsenter, static, as the tests use it
+	cargo build --release --target $(MUSL) -p cnsenter
+
+test: setup build ## All tests: unit tests, and every suite on real runtimes (as root)
+	cargo test --workspace
+
+lint: ## Formatting, clippy, licenses and advisories of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@PATH="$(CACHE)/cargo/bin:$$PATH"; \
+	command -v cargo-deny >/dev/null || cargo install --locked --root $(CACHE)/cargo cargo-deny; \
+	cargo deny check
+
+dist: ## The static binary that is shipped
+	cargo build --profile dist --target $(MUSL) -p cnsenter
+	install -D -m 755 $(CARGO_TARGET_DIR)/$(MUSL)/dist/cnsenter $(CACHE)/dist/cnsenter
+	@ls -l $(CACHE)/dist/cnsenter
+
+clean: ## Remove the builds; what setup made is kept
+	cargo clean
+
+.PHONY: help setup build test lint dist clean

@@ -1,0 +1,101 @@
+#!/bin/bash
+# Puts everything that the tests need on this machine: Debian packages through apt, and the
+# newer runtimes from their Go modules into the cache. A second run only looks, and is quick.
+#
+#   tests/setup.sh          install what is missing
+#   tests/setup.sh --check  install nothing; say what is missing and fail
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${KPEXEC_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kpexec}
+go_needed=1.26
+
+packages=(
+  # to build
+  gcc libc6-dev make musl-tools pkg-config protobuf-compiler libseccomp-dev
+  # runtimes, as Debian ships them
+  containerd runc crun docker.io podman conmon containernetworking-plugins
+  # what containers and nodes are made of
+  busybox-static iproute2 util-linux uidmap slirp4netns fuse-overlayfs
+  # what tests and benchmarks look with
+  tmux hyperfine strace
+  # the virtual machine: another kernel, cgroup v2, AppArmor
+  qemu-system-x86 apparmor cpio
+)
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+missing_packages() {
+  local installed
+  installed=" $(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
+    sed -n 's/^installed //p' | tr '\n' ' ')"
+  for package in "${packages[@]}"; do
+    [[ $installed == *" $package "* ]] || echo "$package"
+  done
+}
+
+# Maintainer scripts must not start daemons: the tests start their own, in their own nodes.
+install_packages() {
+  local policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+    trap "rm -f $policy" EXIT
+  fi
+  say "installing: $*"
+  apt-get update -q >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >&2
+}
+
+# True if version $1 is at least $2.
+at_least() { printf '%s\n%s\n' "$2" "$1" | sort -C -V; }
+
+require_toolchains() {
+  command -v cargo >/dev/null ||
+    die "cargo is missing; install rustup (apt-get install rustup, or https://rustup.rs) and open a new shell"
+  local found
+  found=$(go env GOVERSION 2>/dev/null | sed 's/^go//') || true
+  at_least "${found:-0}" $go_needed ||
+    die "Go $go_needed or newer is needed, found ${found:-none}; unpack https://go.dev/dl to /usr/local/go and put /usr/local/go/bin on PATH"
+}
+
+# version MODULE PART: the version that PART's go.mod pins; there, and nowhere else.
+version() { sed -n "s|^\(require\)\?[[:space:]]*$1 v\([^ ]*\).*|\2|p" "$here/parts/$2/go.mod"; }
+
+# build PART VERSION TAGS CGO: all the commands that PART's go.mod names, into the cache.
+build() {
+  local part=$1 version=$2 tags=$3 cgo=$4
+  local bin=$cache/bin/$part-$version
+  [ -e "$bin/.complete" ] && return
+  [ -z "$check" ] || { absent+=("$part $version"); return; }
+  say "building $part $version (some minutes, once)"
+  rm -rf "$bin"
+  mkdir -p "$bin"
+  (cd "$here/parts/$part" &&
+    GOBIN=$bin CGO_ENABLED=$cgo GOFLAGS=-buildvcs=false \
+      nice go install -trimpath -tags "$tags" -ldflags "-s -w ${5:-}" tool)
+  touch "$bin/.complete"
+}
+
+[ "$(id -u)" = 0 ] || die "run this as root: the tests make namespaces, cgroups and mounts"
+command -v apt-get >/dev/null || die "this needs Debian 12 or Ubuntu (apt-get is missing)"
+
+check=
+absent=()
+[ "${1:-}" != --check ] || check=yes
+
+mapfile -t missing < <(missing_packages)
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ -n "$check" ]; then absent+=("${missing[@]}"); else install_packages "${missing[@]}"; fi
+fi
+require_toolchains
+
+containerd=github.com/containerd/containerd/v2
+containerd_version=$(version $containerd containerd)
+build containerd "$containerd_version" "no_btrfs no_devmapper no_zfs" 0 \
+  "-X $containerd/version.Version=v$containerd_version"
+runc_version=$(version github.com/opencontainers/runc runc)
+build runc "$runc_version" seccomp 1 "-X main.version=$runc_version"
+
+[ ${#absent[@]} = 0 ] || die "missing: ${absent[*]}; run \"make setup\""

@@ -1,0 +1,41 @@
+//! The test harness: real container runtimes on a node made of namespaces.
+//!
+//! A [`Node`] is a machine of its own as far as a runtime can tell: its own processes, mounts,
+//! network, host name and cgroups. Runtimes are started in it, containers are run, and commands
+//! are run beside them as an admin who is logged in would run them. When the `Node` is dropped,
+//! or the test process is killed, everything that was ever started in it is gone.
+//!
+//! ```no_run
+//! use kpexec_tests::{ContainerSpec, Kind, Node};
+//!
+//! let node = Node::start();
+//! let runtime = Kind::Containerd16.start(&node);
+//! let container = runtime.run(&ContainerSpec::sleeper("web").uid(1000).drop_all_caps());
+//!
+//! let ours = node.cnsenter([container.id.as_str(), "--", "id", "-u"]).run();
+//! let theirs = runtime.exec(&container, &["id", "-u"]).run();
+//! assert_eq!(ours.code, theirs.code);
+//!
+//! let mut terminal = node.cnsenter(["-it", &container.id, "--", "sh"]).pty();
+//! terminal.write("tty; exit 3\r");
+//! terminal.wait_for("/dev/pts/");
+//! assert_eq!(terminal.wait(), 3);
+//! ```
+
+mod cache;
+mod command;
+//mod image;
+mod leaks;
+mod live;
+pub mod node;
+mod pty;
+//mod runtime;
+
+pub use cache::Cache;
+pub use command::{Cmd, Output};
+//pub use image::Image;
+pub use leaks::{Snapshot, open_files};
+pub use live::Live;
+pub use node::Node;
+pub use pty::Pty;
+//pub use runtime::{Container, ContainerSpec, Kind, Runtime};
