@@ -2,6 +2,10 @@
 
 mod cgroup;
 mod container;
+mod containerd;
+mod cri;
+mod daemon;
+mod docker;
 mod error;
 mod known;
 mod labels;
@@ -12,6 +16,11 @@ mod trust;
 
 pub use cgroup::container_of;
 pub use container::{Container, Pod, Runtime, Source, State, Witness};
+pub use cri::{Info as CriInfo, parse_info as parse_cri_info};
+pub use docker::{
+    Inspected as DockerInspected, parse_inspect as parse_docker_inspect,
+    parse_list as parse_docker_list,
+};
 pub use error::{EndpointError, Error, OtherKernel, Warning};
 pub use state_dir::{
     Names, OciState, parse_containers, parse_crun_status, parse_docker_config, parse_runc_state,
@@ -89,6 +98,9 @@ pub fn resolve(
     let found = search.choose()?;
     let pid = found.container.state.pid();
     if let Some(pid) = pid {
+        let process = proc.process(pid)?;
+        let state = std::path::PathBuf::from(found.container.source.to_string());
+        process::theirs(proc, &process, found.container.owner, &state)?;
         process::same_kernel(proc, &found.container, pid)?;
     }
     trace.step(|| format!("found {}", found.container.summary()));

@@ -6,6 +6,7 @@ use crate::escape::escaped;
 use crate::request::{Query, RuntimeChoice, Scheme};
 
 use super::cgroup;
+use super::daemon::{self, Question};
 use super::known::KUBELET_LOGS;
 use super::state_dir::{Entry, Loaded, Stores, fits};
 use super::{Container, Context, Error, Found, Listing, State, Warning};
@@ -139,8 +140,60 @@ impl<'a> Search<'a> {
         if self.ctx.lookup.runtime == RuntimeChoice::None && self.ctx.lookup.endpoint.is_none() {
             return Ok(());
         }
+        let Some(question) = Question::of(self.query) else {
+            return Ok(());
+        };
         self.searched.push("the runtimes' daemons");
+        let answers = daemon::ask(self.ctx, &question)?;
+        self.warnings.extend(answers.warnings);
+        for container in answers.containers {
+            self.add_answer(container);
+        }
         Ok(())
+    }
+
+    /// A daemon knows the name, a state directory has the better witness: where both know the
+    /// process, the latter counts.
+    fn add_answer(&mut self, answer: Container) {
+        let wanted = match self.query {
+            Query::Pod {
+                namespace,
+                pod,
+                container,
+            } => is_of_pod(&answer, namespace, pod, container.as_deref()),
+            Query::Id { scheme, .. } => {
+                self.ctx.lookup.endpoint.is_some() || fits(*scheme, answer.runtime)
+            }
+            Query::Pid(_) | Query::Word(_) => true,
+        };
+        if !wanted {
+            return;
+        }
+        let on_disk = self.stores.as_ref().and_then(|stores| {
+            let loaded = stores.find(self.ctx, &answer.id, None);
+            let same = |c: &Container| c.state.pid() == answer.state.pid() && is_live(c);
+            loaded.containers.into_iter().find(same)
+        });
+        let mut container = match on_disk {
+            Some(mut ours) => {
+                fill(&mut ours, answer);
+                ours
+            }
+            None => answer,
+        };
+        let known = self
+            .candidates
+            .iter_mut()
+            .find(|c| c.id == container.id && (same(c, &container) || !is_live(c)));
+        match known {
+            // It says when and how a container ended that we only saw to be gone.
+            Some(c) if !is_live(c) => {
+                std::mem::swap(c, &mut container);
+                fill(c, container);
+            }
+            Some(c) => fill(c, container),
+            None => self.candidates.push(container),
+        }
     }
 
     /// The names of all processes' cgroups, which have full IDs alone.
@@ -204,7 +257,9 @@ impl<'a> Search<'a> {
                 });
             }
         }
-        if let Some(sandbox) = live().find(|_| !of_pod) {
+        let sandbox =
+            |c: &&Container| c.sandbox && !of_pod && !matches!(c.state, State::Exited { .. });
+        if let Some(sandbox) = self.candidates.iter().find(sandbox) {
             return Err(self.sandbox(sandbox));
         }
         self.not_running(query)
@@ -288,19 +343,72 @@ pub(super) fn everything(ctx: &Context<'_>) -> Result<Listing, Error> {
         let problems = loaded.problems.iter().filter(told);
         warnings.extend(problems.map(|e| Warning(format!("left out: {}", chain(e)))));
     }
+    if ctx.lookup.runtime != RuntimeChoice::None || ctx.lookup.endpoint.is_some() {
+        let live = containers.iter().filter(|c| is_live(c));
+        let known = live.map(|c| c.id.clone()).collect();
+        let answers = daemon::ask(ctx, &Question::All { known })?;
+        warnings.extend(answers.warnings);
+        for answer in answers.containers {
+            match containers
+                .iter_mut()
+                .find(|c| c.id == answer.id && same_place(c, &answer))
+            {
+                Some(ours) => fill(ours, answer),
+                None => containers.push(answer),
+            }
+        }
+    }
+    if ctx.lookup.endpoint.is_none() && ctx.lookup.runtime != RuntimeChoice::Cri {
+        let scan = cgroup::scan(ctx.proc, |named| {
+            !containers.iter().any(|c| c.id == named.id)
+        })?;
+        if scan.foreign {
+            warnings.push(Warning(FOREIGN.into()));
+        }
+        containers.extend(scan.containers);
+    }
     Ok(Listing {
         containers,
         warnings,
     })
 }
 
+/// Short IDs may occur in several of containerd's namespaces.
+fn same_place(a: &Container, b: &Container) -> bool {
+    is_full_id(&a.id)
+        || a.runtime_namespace.is_none()
+        || b.runtime_namespace.is_none()
+        || a.runtime_namespace == b.runtime_namespace
+}
+
+/// What only `other`, a later source, knows of a container.
+fn fill(container: &mut Container, other: Container) {
+    let ended = !is_live(&other) && !matches!(other.state, State::Unknown);
+    container.name = container.name.take().or(other.name);
+    container.pod = container.pod.take().or(other.pod);
+    container.image = container.image.take().or(other.image);
+    container.created = container.created.or(other.created);
+    container.handler = container.handler.take().or(other.handler);
+    container.sandbox |= other.sandbox;
+    if ended
+        && matches!(
+            container.state,
+            State::Unknown | State::Exited { code: None, .. }
+        )
+    {
+        container.state = other.state;
+    }
+}
+
 /// Whether the daemon that told of a container still says that `pid` is its init.
 pub(super) fn daemon_still_names(
-    _ctx: &Context<'_>,
-    _container: &Container,
-    _pid: nix::unistd::Pid,
+    ctx: &Context<'_>,
+    container: &Container,
+    pid: nix::unistd::Pid,
 ) -> Result<bool, Error> {
-    Ok(false)
+    let answers = daemon::ask(ctx, &Question::Word(container.id.clone()))?;
+    let same = |c: &Container| c.id == container.id && is_live(c) && c.state.pid() == Some(pid);
+    Ok(answers.containers.iter().any(same))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -45,12 +45,17 @@ pub(super) fn load(
 
 /// The runtime below: what the runc shim wrote down, or the shim's own program.
 fn handler(dir: &Dir) -> Option<String> {
-    ["shim-binary-path", "runtime"]
+    const RUNC_SHIM: &str = "containerd-shim-runc-v2";
+    let told = ["runtime", "shim-binary-path"]
         .iter()
         .filter_map(|name| dir.read(name, SMALL).ok())
         .filter_map(|file| String::from_utf8(file.bytes).ok())
         .map(|text| text.trim().to_owned())
-        .filter(|text| !text.is_empty())
-        // A shim for runc says less than the runtime that it was told to use.
-        .find(|text| !text.ends_with("containerd-shim-runc-v2"))
+        .find(|text| !text.is_empty())?;
+    // runc's shim writes down no runtime if it is to use its default.
+    Some(if told.ends_with(RUNC_SHIM) {
+        "runc".into()
+    } else {
+        told
+    })
 }

@@ -1,0 +1,246 @@
+//! Asking daemons: all at once, each bounded in time, and none of them left behind. The async
+//! runtime lives only in here, on the caller's own thread.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tonic::transport::{Channel, Endpoint};
+
+use super::error::{EndpointError, Error, Warning};
+use super::known::{self, Api};
+use super::{Container, Context, Source, Witness, containerd, cri, docker};
+use crate::escape::escaped_path;
+use crate::request::{Query, RuntimeChoice};
+
+/// The largest message that is taken from a daemon, in bytes.
+pub(super) const MESSAGE_LIMIT: usize = 64 << 20;
+
+/// What daemons are asked.
+pub(super) enum Question {
+    /// Which containers have this ID, an ID that begins like this, or this name?
+    Word(String),
+    /// Which containers does this pod have?
+    Pod { namespace: String, pod: String },
+    /// What is there? `known` containers run, and their state need not be asked for.
+    All { known: Vec<String> },
+}
+
+impl Question {
+    pub(super) fn of(query: &Query) -> Option<Self> {
+        match query {
+            Query::Pid(_) => None,
+            Query::Id { id, .. } | Query::Word(id) => Some(Self::Word(id.clone())),
+            Query::Pod { namespace, pod, .. } => Some(Self::Pod {
+                namespace: namespace.clone(),
+                pod: pod.clone(),
+            }),
+        }
+    }
+
+    /// Whether a daemon's container may be meant.
+    pub(super) fn means(&self, container: &Container) -> bool {
+        match self {
+            Self::All { .. } => true,
+            Self::Pod { namespace, pod } => container
+                .pod
+                .as_ref()
+                .is_some_and(|p| p.namespace == *namespace && p.name == *pod),
+            Self::Word(word) => {
+                let in_pod = container.pod.as_ref().and_then(|p| p.container.as_ref());
+                let prefix = word.len() >= Query::MIN_PREFIX;
+                container.id == *word
+                    || prefix && container.id.starts_with(word.as_str())
+                    || container.name.as_ref() == Some(word)
+                    || in_pod == Some(word)
+            }
+        }
+    }
+
+    /// Whether a container's state has to be asked for.
+    pub(super) fn wants_state(&self, id: &str) -> bool {
+        match self {
+            Self::All { known } => !known.iter().any(|k| k == id),
+            _ => true,
+        }
+    }
+}
+
+/// What they answered.
+#[derive(Default)]
+pub(super) struct Answers {
+    pub(super) containers: Vec<Container>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Asks `--runtime-endpoint` alone if it is given, else every socket of a known runtime that is
+/// there.
+pub(super) fn ask(ctx: &Context<'_>, question: &Question) -> Result<Answers, Error> {
+    let lookup = ctx.lookup;
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(Error::Client)
+    };
+    let namespace = lookup.runtime_namespace.as_deref();
+    if let Some(path) = &lookup.endpoint {
+        let socket = on_node(&lookup.host_root, path);
+        let asked = ask_unknown(&socket, lookup.runtime, question, namespace, lookup.timeout);
+        let containers = runtime()?
+            .block_on(asked)
+            .map_err(|source| Error::Endpoint {
+                path: path.clone(),
+                source,
+            })?;
+        return Ok(Answers {
+            containers,
+            ..Answers::default()
+        });
+    }
+    let sockets: Vec<_> = known::sockets(lookup)
+        .into_iter()
+        .map(|(api, path)| (api, on_node(&lookup.host_root, &path), path))
+        .filter(|(_, socket, _)| std::fs::symlink_metadata(socket).is_ok())
+        .collect();
+    if sockets.is_empty() {
+        return Ok(Answers::default());
+    }
+    let asked = join_all(
+        sockets
+            .iter()
+            .map(|(api, socket, _)| ask_one(*api, socket, question, namespace, lookup.timeout)),
+    );
+    let mut answers = Answers::default();
+    let results = runtime()?.block_on(asked);
+    for ((api, _, path), result) in sockets.iter().zip(results) {
+        match result {
+            Ok(containers) => answers.containers.extend(containers),
+            Err(e) => answers.warnings.push(left_out(*api, path, &e)),
+        }
+    }
+    Ok(answers)
+}
+
+fn left_out(api: Api, path: &Path, error: &EndpointError) -> Warning {
+    let name = match api {
+        Api::Containerd => "containerd",
+        Api::Cri => "the CRI runtime",
+        Api::Docker => "Docker",
+    };
+    let why = match error {
+        EndpointError::Connect(e) => format!("cannot be reached ({e})"),
+        EndpointError::TimedOut(t) => format!("did not answer within {} s", t.as_secs_f32()),
+        EndpointError::Unknown => "does not speak its protocol".into(),
+        EndpointError::Answer(text) => format!("answered: {text}"),
+    };
+    let path = escaped_path(path);
+    Warning(format!("{name} at {path} {why} and was left out"))
+}
+
+/// A socket of the node as we reach it, whether it is given as a path or as a `unix://` URL.
+fn on_node(host_root: &Path, socket: &Path) -> PathBuf {
+    let text = socket.to_string_lossy();
+    let path = text.strip_prefix("unix://").unwrap_or(&text);
+    host_root.join(path.trim_start_matches('/'))
+}
+
+async fn ask_one(
+    api: Api,
+    socket: &Path,
+    question: &Question,
+    namespace: Option<&str>,
+    timeout: Duration,
+) -> Result<Vec<Container>, EndpointError> {
+    let answer = async {
+        match api {
+            Api::Containerd => containerd::ask(socket, question, namespace).await,
+            Api::Cri => cri::ask(socket, question).await,
+            Api::Docker => docker::ask(socket, question).await,
+        }
+    };
+    match tokio::time::timeout(timeout, answer).await {
+        Ok(answer) => answer,
+        Err(_) => Err(EndpointError::TimedOut(timeout)),
+    }
+}
+
+/// Asks a socket of which it is not known what listens there: all APIs at once, each on a
+/// connection of its own.
+async fn ask_unknown(
+    socket: &Path,
+    choice: RuntimeChoice,
+    question: &Question,
+    namespace: Option<&str>,
+    timeout: Duration,
+) -> Result<Vec<Container>, EndpointError> {
+    let apis: &[Api] = match choice {
+        RuntimeChoice::Containerd => &[Api::Containerd],
+        RuntimeChoice::Cri => &[Api::Cri],
+        RuntimeChoice::Docker => &[Api::Docker],
+        RuntimeChoice::Auto | RuntimeChoice::None => &[Api::Containerd, Api::Cri, Api::Docker],
+    };
+    let asked = apis
+        .iter()
+        .map(|api| ask_one(*api, socket, question, namespace, timeout));
+    let mut failure = None;
+    for result in join_all(asked).await {
+        match (result, &failure) {
+            (Ok(containers), _) => return Ok(containers),
+            (Err(e), None) => failure = Some(e),
+            // Silence says more than a protocol that was not understood.
+            (Err(e @ EndpointError::TimedOut(_)), _) => failure = Some(e),
+            _ if apis.len() > 1 && matches!(failure, Some(EndpointError::Answer(_))) => {
+                failure = Some(EndpointError::Unknown);
+            }
+            _ => {}
+        }
+    }
+    Err(failure.unwrap_or(EndpointError::Unknown))
+}
+
+/// A connection, and the uid of whoever listens at its other end.
+pub(super) async fn connect(socket: &Path) -> Result<(UnixStream, u32), EndpointError> {
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(EndpointError::Connect)?;
+    let owner = stream.peer_cred().map_err(EndpointError::Connect)?.uid();
+    Ok((stream, owner))
+}
+
+/// The same for gRPC. One connection: it is not made again once it is lost.
+pub(super) async fn channel(socket: &Path) -> Result<(Channel, u32), EndpointError> {
+    let (stream, owner) = connect(socket).await?;
+    let mut stream = Some(stream);
+    let connector = tower::service_fn(move |_: tonic::codegen::http::Uri| {
+        let stream = stream.take().map(TokioIo::new);
+        std::future::ready(stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
+    });
+    let endpoint = Endpoint::from_static("http://localhost");
+    match endpoint.connect_with_connector(connector).await {
+        Ok(channel) => Ok((channel, owner)),
+        Err(_) => Err(EndpointError::Unknown),
+    }
+}
+
+/// Why a call failed. Whoever does not know the service, or does not speak gRPC, is another kind of
+/// runtime.
+pub(super) fn failed(status: &tonic::Status) -> EndpointError {
+    use std::error::Error as _;
+    if status.code() == tonic::Code::Unimplemented || status.source().is_some() {
+        return EndpointError::Unknown;
+    }
+    let shown: String = status.message().chars().take(300).collect();
+    EndpointError::Answer(crate::escape::escaped(&shown).to_string())
+}
+
+/// Marks where an answer comes from.
+pub(super) fn told_by(container: &mut Container, socket: &Path, owner: u32) {
+    container.source = Source::Daemon(socket.to_owned());
+    container.witness = Witness::Daemon;
+    container.owner = owner;
+}
