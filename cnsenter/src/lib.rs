@@ -11,5 +11,6 @@ pub mod pause;
 pub mod request;
 pub mod resolve;
 pub mod spec;
+pub mod supervise;
 pub mod sys;
 pub mod trace;

@@ -1,4 +1,10 @@
 //! The only unsafe code: small, typed wrappers of system calls that no crate offers safely.
 
+pub mod child;
 pub mod ns;
 pub mod pause;
+pub mod signals;
+pub mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod tty;

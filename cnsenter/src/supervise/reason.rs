@@ -1,0 +1,39 @@
+//! Why a run is over.
+
+use crate::exit;
+use crate::sys::child::End;
+
+/// Why the command is no longer supervised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitReason {
+    /// It ended by itself, with this code.
+    Exited(u8),
+    /// It died of this signal; or a signal to us cut short the delivery of its last output.
+    Signaled(i32),
+    /// It overran `--timeout`.
+    TimedOut,
+    /// The operator's terminal is gone.
+    HungUp,
+}
+
+impl ExitReason {
+    /// The exit code, by the table of [`crate::exit`].
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Exited(code) => *code,
+            Self::Signaled(number) => exit::of_signal(*number),
+            Self::TimedOut => exit::TIMED_OUT,
+            Self::HungUp => exit::of_signal(libc::SIGHUP),
+        }
+    }
+}
+
+impl From<End> for ExitReason {
+    fn from(end: End) -> Self {
+        match end {
+            End::Exited(code) => Self::Exited(code),
+            End::Signaled(number) => Self::Signaled(number),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Signals as events: blocked before anything is forked, read one by one from a descriptor.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::sys::signals::{FIRST_REAL_TIME, LAST, default_sigchld, is_ignored, set_of};
+
+/// What the command gets when we get it. PIPE and URG are about our own descriptors, and those that
+/// report faults (SEGV, ABRT, ...) about our own code.
+const FORWARDED: [i32; 14] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGVTALRM,
+    libc::SIGPROF,
+    libc::SIGIO,
+    libc::SIGPWR,
+    libc::SIGCONT,
+    libc::SIGWINCH,
+    libc::SIGTSTP,
+];
+
+/// Those that cancel a start that is under way.
+pub(super) const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM];
+
+/// The most signals that are kept for a command that has not started yet.
+const KEPT: usize = 64;
+
+/// A signal that was sent to us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Received {
+    pub(super) number: i32,
+    /// The kernel sent it, that is a terminal, to all of the foreground process group.
+    pub(super) from_terminal: bool,
+}
+
+/// The signals that are handled for the command, from before its start to our own end.
+///
+/// They stay blocked when this is dropped: whatever is cleaned up afterwards is not cut short.
+pub struct Signals {
+    fd: SignalFd,
+    original: SigSet,
+    ignored: SigSet,
+    kept: VecDeque<Received>,
+}
+
+impl Signals {
+    /// Blocks the signals that are forwarded, and SIGCHLD, and opens a signalfd(2) for them. To be
+    /// called before anything is forked: one that comes before the start is then kept. What the
+    /// caller ignores (`nohup`, a background job of a plain `sh`) stays ignored. SIGTTIN and
+    /// SIGTTOU stay unblocked: they stop a background `cnsenter -t` as any other program.
+    ///
+    /// # Errors
+    /// As sigprocmask(2) and signalfd(2).
+    pub fn block() -> io::Result<Self> {
+        default_sigchld()?;
+        let all = || FORWARDED.into_iter().chain(FIRST_REAL_TIME..=LAST);
+        let ignored = set_of(all().filter(|n| is_ignored(*n)));
+        let handled = set_of(
+            all()
+                .filter(|n| !is_ignored(*n))
+                .chain(std::iter::once(libc::SIGCHLD)),
+        );
+        let mut original = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&handled), Some(&mut original))?;
+        let job_control = set_of([libc::SIGTTIN, libc::SIGTTOU]);
+        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&job_control), None)?;
+        let fd = SignalFd::with_flags(&handled, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+        Ok(Self {
+            fd,
+            original,
+            ignored,
+            kept: VecDeque::new(),
+        })
+    }
+
+    /// The mask that the caller had: children set it again before they exec.
+    #[must_use]
+    pub fn original_mask(&self) -> &SigSet {
+        &self.original
+    }
+
+    /// What the caller ignores, for the command to ignore as well, as `nohup` intends.
+    #[must_use]
+    pub fn ignored(&self) -> &SigSet {
+        &self.ignored
+    }
+
+    /// The signal that has come to end us before the command was started, if any. All others are
+    /// kept and delivered after the start.
+    pub fn pending_cancel(&mut self) -> Option<i32> {
+        while let Some(received) = self.read() {
+            if ENDING.contains(&received.number) {
+                return Some(received.number);
+            }
+            if self.kept.len() < KEPT && received.number != libc::SIGCHLD {
+                self.kept.push_back(received);
+            }
+        }
+        None
+    }
+
+    /// The next signal, those that were kept first; None if there is none now.
+    pub(super) fn next(&mut self) -> Option<Received> {
+        self.kept.pop_front().or_else(|| self.read())
+    }
+
+    fn read(&self) -> Option<Received> {
+        let info = self.fd.read_signal().ok()??;
+        Some(Received {
+            number: i32::try_from(info.ssi_signo).ok()?,
+            from_terminal: info.ssi_code == libc::SI_KERNEL,
+        })
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,62 @@
+//! Terminals: sizes, and the signals of a pty (ioctl_tty(2)).
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::pty::Winsize;
+
+/// A terminal's size in characters.
+///
+/// # Errors
+/// ENOTTY if it is none.
+pub fn window_size(fd: BorrowedFd<'_>) -> io::Result<Winsize> {
+    let mut size = Winsize {
+        ws_row: 0,
+        ws_col: 0,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: TIOCGWINSZ writes one struct winsize to a valid place.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) })?;
+    Ok(size)
+}
+
+/// Sets a terminal's size; its foreground process group gets SIGWINCH if that is a change.
+///
+/// # Errors
+/// ENOTTY if it is none.
+pub fn set_window_size(fd: BorrowedFd<'_>, size: &Winsize) -> io::Result<()> {
+    // SAFETY: TIOCSWINSZ reads one struct winsize from a valid place.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCSWINSZ, &raw const *size) })?;
+    Ok(())
+}
+
+/// Sends SIGINT, SIGQUIT or SIGTSTP to the foreground process group of the other end of a pty
+/// master, as its keys would.
+///
+/// # Errors
+/// EINVAL for another signal.
+pub fn signal_foreground(master: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    // SAFETY: TIOCSIG takes an integer and touches no memory of ours.
+    check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSIG, number) })?;
+    Ok(())
+}
+
+/// Opens the other end of a pty master, in whatever mount namespace its devpts is (Linux 4.13).
+///
+/// # Errors
+/// As ioctl_tty(2), TIOCGPTPEER.
+pub fn open_peer(master: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: TIOCGPTPEER takes the flags as an integer and touches no memory of ours.
+    let fd = check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) })?;
+    // SAFETY: a descriptor that the kernel has just made for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    match result {
+        -1 => Err(io::Error::last_os_error()),
+        value => Ok(value),
+    }
+}
