@@ -96,12 +96,12 @@ pub fn resolve(
         trace.step(|| format!("cgroups in /proc: {}", search.progress()));
     }
     let found = search.choose()?;
-    let pid = found.container.state.pid();
-    if let Some(pid) = pid {
+    if let Some(pid) = found.container.state.pid() {
         let process = proc.process(pid)?;
-        let state = std::path::PathBuf::from(found.container.source.to_string());
-        process::theirs(proc, &process, found.container.owner, &state)?;
-        process::same_kernel(proc, &found.container, pid)?;
+        if let Source::Daemon(socket) = &found.container.source {
+            process::theirs(proc, &process, found.container.owner, socket)?;
+        }
+        process::same_kernel(proc, &found.container, &process)?;
     }
     trace.step(|| format!("found {}", found.container.summary()));
     Ok(found)

@@ -145,18 +145,21 @@ fn read_cgroup(host_root: &Path, mount: &str, group: &str, file: &str) -> Option
 
 /// Refuses a container whose processes are not this kernel's: the PID that its runtime names is a
 /// hypervisor or a sandbox, and a command would run on the node as root.
-pub(super) fn same_kernel(proc: &HostProc, container: &Container, pid: Pid) -> Result<(), Error> {
+pub(super) fn same_kernel(
+    proc: &HostProc,
+    container: &Container,
+    process: &Process,
+) -> Result<(), Error> {
     let refuse = |kind| {
         Err(Error::OtherKernel {
             id: container.id.clone(),
             kind,
-            pid: pid.as_raw(),
+            pid: process.pid().as_raw(),
         })
     };
     if let Some(kind) = container.handler.as_deref().and_then(by_handler) {
         return refuse(kind);
     }
-    let process = proc.process(pid)?;
     if let Some(kind) = process.read_link("exe").ok().and_then(|exe| by_exe(&exe)) {
         return refuse(kind);
     }

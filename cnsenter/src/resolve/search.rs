@@ -8,7 +8,7 @@ use crate::request::{Query, RuntimeChoice, Scheme};
 use super::cgroup;
 use super::daemon::{self, Question};
 use super::known::KUBELET_LOGS;
-use super::state_dir::{Entry, Loaded, Stores, fits};
+use super::state_dir::{Loaded, Stores, fits, is_full_id};
 use super::{Container, Context, Error, Found, Listing, State, Warning};
 
 /// A prefix this long is nobody's name by accident: names are not read once it is found.
@@ -17,7 +17,7 @@ const SURE_PREFIX: usize = 6;
 pub(super) struct Search<'a> {
     ctx: &'a Context<'a>,
     query: &'a Query,
-    stores: Option<Stores>,
+    stores: Stores,
     candidates: Vec<Container>,
     problems: Vec<Error>,
     warnings: Vec<Warning>,
@@ -29,7 +29,7 @@ impl<'a> Search<'a> {
         Self {
             ctx,
             query,
-            stores: None,
+            stores: Stores::new(ctx),
             candidates: Vec::new(),
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -53,65 +53,65 @@ impl<'a> Search<'a> {
 
     /// The runtimes' files: the node's own runtimes first, users' only if those know nothing.
     pub(super) fn state_dirs(&mut self) {
-        let mut stores = Stores::open(self.ctx);
         self.searched.push("the runtimes' state directories");
-        self.look_in(&stores);
+        self.look_in();
         if !self.is_settled() {
-            stores.open_rootless(self.ctx);
-            self.look_in(&stores);
+            self.stores.add_rootless(self.ctx);
+            self.look_in();
         }
-        self.stores = Some(stores);
     }
 
-    fn look_in(&mut self, stores: &Stores) {
+    fn look_in(&mut self) {
         match self.query {
             Query::Pid(_) => {}
-            Query::Id { scheme, id } => self.by_word(stores, id, Some(*scheme)),
-            Query::Word(word) => self.by_word(stores, word, None),
+            Query::Id { scheme, id } => self.by_word(id, Some(*scheme)),
+            Query::Word(word) => self.by_word(word, None),
             Query::Pod {
                 namespace,
                 pod,
                 container,
-            } => self.by_pod(stores, namespace, pod, container.as_deref()),
+            } => self.by_pod(namespace, pod, container.as_deref()),
         }
     }
 
     /// Full ID, then a prefix that can be no name, then names, then any prefix.
-    fn by_word(&mut self, stores: &Stores, word: &str, scheme: Option<Scheme>) {
+    fn by_word(&mut self, word: &str, scheme: Option<Scheme>) {
         let ctx = self.ctx;
-        self.take(stores.find(ctx, word, scheme), |_| true);
+        let loaded = self.stores.find(ctx, word, scheme);
+        self.take(loaded, |_| true);
         if self.is_settled() || word.len() < Query::MIN_PREFIX || is_full_id(word) {
             return;
         }
-        let entries = stores.entries(scheme);
+        let entries = self.stores.entries(ctx, scheme);
         let prefixed = || entries.iter().filter(|e| e.id.starts_with(word));
         let sure = word.len() >= SURE_PREFIX && word.bytes().all(|b| b.is_ascii_hexdigit());
         if sure || scheme.is_some() {
-            self.take(stores.read_all(ctx, prefixed()), |_| true);
+            self.take(self.stores.read_all(ctx, prefixed()), |_| true);
             if self.is_settled() || scheme.is_some() {
                 return;
             }
         }
-        for id in stores.ids_of_name(ctx, word) {
-            self.take(stores.find(ctx, &id, scheme), |_| true);
+        for id in self.stores.ids_of_name(ctx, word) {
+            let loaded = self.stores.find(ctx, &id, scheme);
+            self.take(loaded, |_| true);
         }
         let quoted = format!("\"{word}\"");
-        let mentioned = stores.mentioning(&entries, &[&quoted]);
-        self.take(stores.read_all(ctx, &mentioned), |c| is_named(c, word));
+        let mentioned = self.stores.mentioning(&entries, &[&quoted]);
+        self.take(self.stores.read_all(ctx, &mentioned), |c| is_named(c, word));
         if !self.is_settled() && !sure {
-            self.take(stores.read_all(ctx, prefixed()), |_| true);
+            self.take(self.stores.read_all(ctx, prefixed()), |_| true);
         }
     }
 
     /// By kubelet's links to the logs, whose names have everything, checked by what the runtime
     /// wrote; else by reading every container's spec.
-    fn by_pod(&mut self, stores: &Stores, namespace: &str, pod: &str, container: Option<&str>) {
+    fn by_pod(&mut self, namespace: &str, pod: &str, container: Option<&str>) {
         let ctx = self.ctx;
         let wanted = |c: &Container| is_of_pod(c, namespace, pod, container);
         for id in ids_by_logs(ctx, namespace, pod, container) {
-            let mut loaded = stores.find(ctx, &id, None);
+            let mut loaded = self.stores.find(ctx, &id, None);
             if loaded.containers.iter().any(|c| c.pod.is_none()) {
-                stores.name_all(ctx, &mut loaded.containers);
+                self.stores.name_all(ctx, &mut loaded.containers);
             }
             // A link of a container that is gone, or just going, is no problem of this search.
             loaded.problems.clear();
@@ -121,8 +121,9 @@ impl<'a> Search<'a> {
             return;
         }
         let (namespace, pod) = (format!("\"{namespace}\""), format!("\"{pod}\""));
-        let entries: Vec<Entry> = stores.mentioning(&stores.entries(None), &[&pod, &namespace]);
-        self.take(stores.read_all(ctx, &entries), wanted);
+        let entries = self.stores.entries(ctx, None);
+        let entries = self.stores.mentioning(&entries, &[&pod, &namespace]);
+        self.take(self.stores.read_all(ctx, &entries), wanted);
     }
 
     fn take(&mut self, loaded: Loaded, wanted: impl Fn(&Container) -> bool) {
@@ -169,11 +170,9 @@ impl<'a> Search<'a> {
         if !wanted {
             return;
         }
-        let on_disk = self.stores.as_ref().and_then(|stores| {
-            let loaded = stores.find(self.ctx, &answer.id, None);
-            let same = |c: &Container| c.state.pid() == answer.state.pid() && is_live(c);
-            loaded.containers.into_iter().find(same)
-        });
+        let loaded = self.stores.find(self.ctx, &answer.id, None);
+        let same_process = |c: &Container| c.state.pid() == answer.state.pid() && is_live(c);
+        let on_disk = loaded.containers.into_iter().find(same_process);
         let mut container = match on_disk {
             Some(mut ours) => {
                 fill(&mut ours, answer);
@@ -225,7 +224,7 @@ impl<'a> Search<'a> {
     }
 
     /// Exactly one, or why not.
-    pub(super) fn choose(self) -> Result<Found, Error> {
+    pub(super) fn choose(mut self) -> Result<Found, Error> {
         let query = self.query.to_string();
         let of_pod = matches!(self.query, Query::Pod { .. });
         let live = || self.candidates.iter().filter(|c| is_live(c));
@@ -260,7 +259,7 @@ impl<'a> Search<'a> {
         let sandbox =
             |c: &&Container| c.sandbox && !of_pod && !matches!(c.state, State::Exited { .. });
         if let Some(sandbox) = self.candidates.iter().find(sandbox) {
-            return Err(self.sandbox(sandbox));
+            return Err(Self::sandbox(self.ctx, &mut self.stores, sandbox));
         }
         self.not_running(query)
     }
@@ -293,18 +292,16 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn sandbox(&self, sandbox: &Container) -> Error {
-        let mut containers = Vec::new();
-        if let Some(stores) = &self.stores {
-            let entries = stores.mentioning(&stores.entries(None), &[&sandbox.id]);
-            let all = stores.read_all(self.ctx, &entries).containers;
-            containers = all
-                .iter()
-                .filter(|c| !c.sandbox && is_live(c))
-                .map(|c| escaped(&c.display_name().unwrap_or_else(|| c.id.clone())).to_string())
-                .collect();
-            containers.sort();
-        }
+    fn sandbox(ctx: &Context<'_>, stores: &mut Stores, sandbox: &Container) -> Error {
+        let entries = stores.entries(ctx, None);
+        let entries = stores.mentioning(&entries, &[&sandbox.id]);
+        let all = stores.read_all(ctx, &entries).containers;
+        let mut containers: Vec<String> = all
+            .iter()
+            .filter(|c| !c.sandbox && is_live(c))
+            .map(|c| escaped(&c.display_name().unwrap_or_else(|| c.id.clone())).to_string())
+            .collect();
+        containers.sort();
         Error::Sandbox {
             id: sandbox.id.clone(),
             pod: sandbox
@@ -324,9 +321,10 @@ pub(super) fn everything(ctx: &Context<'_>) -> Result<Listing, Error> {
     let mut warnings = Vec::new();
     let mut containers = Vec::new();
     if ctx.lookup.endpoint.is_none() {
-        let mut stores = Stores::open(ctx);
-        stores.open_rootless(ctx);
-        let loaded = stores.read_all(ctx, &stores.entries(None));
+        let mut stores = Stores::new(ctx);
+        stores.add_rootless(ctx);
+        let entries = stores.entries(ctx, None);
+        let loaded = stores.read_all(ctx, &entries);
         for container in loaded.containers {
             if !containers.iter().any(|c| same(c, &container)) {
                 containers.push(container);
@@ -358,7 +356,10 @@ pub(super) fn everything(ctx: &Context<'_>) -> Result<Listing, Error> {
             }
         }
     }
-    if ctx.lookup.endpoint.is_none() && ctx.lookup.runtime != RuntimeChoice::Cri {
+    // What no runtime told is only worth the look through all processes if one may have been missed.
+    let missed =
+        containers.is_empty() || !warnings.is_empty() || ctx.lookup.runtime == RuntimeChoice::None;
+    if missed && ctx.lookup.endpoint.is_none() && ctx.lookup.runtime != RuntimeChoice::Cri {
         let scan = cgroup::scan(ctx.proc, |named| {
             !containers.iter().any(|c| c.id == named.id)
         })?;
@@ -428,10 +429,6 @@ fn is_live(c: &Container) -> bool {
 /// The same container, from two sources.
 fn same(a: &Container, b: &Container) -> bool {
     a.id == b.id && (is_full_id(&a.id) || a.state.pid() == b.state.pid())
-}
-
-fn is_full_id(id: &str) -> bool {
-    id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn exact_id(query: &Query) -> Option<&str> {

@@ -71,7 +71,11 @@ impl Error {
 
 /// The node's root file system.
 #[derive(Debug)]
-pub(super) struct Root(OwnedFd);
+pub(super) struct Root {
+    fd: OwnedFd,
+    /// Whether it is our own as well, so that the kernel follows links in it as we do.
+    own: bool,
+}
 
 /// A folder that only root and its owner may write, as may be every folder above it.
 #[derive(Debug)]
@@ -97,7 +101,10 @@ impl Root {
     /// As open(2).
     pub(super) fn open(host_root: &Path) -> Result<Self, Error> {
         fcntl::open(host_root, dir_flags(), Mode::empty())
-            .map(Self)
+            .map(|fd| Self {
+                fd,
+                own: host_root == Path::new("/"),
+            })
             .map_err(|e| Error::of(host_root.to_owned(), e))
     }
 
@@ -107,6 +114,10 @@ impl Root {
     /// # Errors
     /// [`Error::Missing`], or [`Error::Untrusted`] for the first folder that is not safe.
     pub(super) fn dir(&self, path: &Path, owner: u32) -> Result<Dir, Error> {
+        // Most of the places that are tried are not there: one call tells.
+        if self.own && nix::unistd::access(path, nix::unistd::AccessFlags::F_OK).is_err() {
+            return Err(Error::Missing(path.to_owned()));
+        }
         let mut wanted = path.to_owned();
         for _ in 0..=MAX_LINKS {
             match self.walk(&wanted, owner)? {
@@ -122,7 +133,7 @@ impl Root {
 
     /// Goes down to `path`, or to the first symbolic link on the way, which it replaces.
     fn walk(&self, path: &Path, owner: u32) -> Result<Walked, Error> {
-        let mut fd = self.0.try_clone().map_err(|source| Error::Io {
+        let mut fd = self.fd.try_clone().map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
         })?;
@@ -205,21 +216,21 @@ impl Dir {
         }
         check(&path, &stat, self.owner)?;
         let size = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
-        let mut bytes = Vec::with_capacity(usize::try_from(size.min(limit)).unwrap_or(0) + 1);
-        let read = std::fs::File::from(fd)
-            .take(limit.saturating_add(1))
-            .read_to_end(&mut bytes);
-        match read {
-            Ok(n) if n as u64 <= limit => Ok(File {
-                bytes,
-                modified: stat.st_mtime,
-            }),
-            Ok(_) => Err(Error::Malformed {
+        if size > limit {
+            return Err(Error::Malformed {
                 path,
                 what: "anything that is read: it is too large",
-            }),
-            Err(source) => Err(Error::Io { path, source }),
+            });
         }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        match read_up_to(&mut std::fs::File::from(fd), &mut bytes) {
+            Ok(n) => bytes.truncate(n),
+            Err(source) => return Err(Error::Io { path, source }),
+        }
+        Ok(File {
+            bytes,
+            modified: stat.st_mtime,
+        })
     }
 
     /// Whether something of that name is there.
@@ -242,6 +253,20 @@ impl Dir {
             .filter(|name| !name.starts_with('.'))
             .collect())
     }
+}
+
+/// Fills `bytes`, or less if the file has shrunk meanwhile.
+fn read_up_to(file: &mut std::fs::File, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut n = 0;
+    while n < bytes.len() {
+        match file.read(&mut bytes[n..]) {
+            Ok(0) => break,
+            Ok(more) => n += more,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(n)
 }
 
 fn dir_flags() -> OFlag {

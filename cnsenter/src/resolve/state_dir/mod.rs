@@ -34,11 +34,12 @@ pub(super) struct Entry {
     place: usize,
 }
 
-/// The state directories that are there.
+/// The state directories that are there, opened as they are needed.
 pub(super) struct Stores {
     all: Vec<Store>,
+    /// How many of `all` have been opened.
+    opened: usize,
     places: Vec<Place>,
-    /// Whose names, which are costly to read, were read already.
     rootless: bool,
     /// Folders that are there and not believed.
     pub(super) problems: Vec<trust::Error>,
@@ -61,42 +62,48 @@ impl Loaded {
 }
 
 impl Stores {
-    /// Opens the node's own state directories; no container's folder is read.
-    pub(super) fn open(ctx: &Context<'_>) -> Self {
-        let mut stores = Self {
-            all: Vec::new(),
+    /// The node's own state directories.
+    pub(super) fn new(ctx: &Context<'_>) -> Self {
+        Self {
+            all: known::stores(ctx.lookup),
+            opened: 0,
             places: Vec::new(),
             rootless: false,
             problems: Vec::new(),
-        };
-        stores.add(ctx, known::stores(ctx.lookup));
-        stores
+        }
     }
 
-    /// Opens those of users with rootless containers as well.
-    pub(super) fn open_rootless(&mut self, ctx: &Context<'_>) {
+    /// Adds those of users with rootless containers.
+    pub(super) fn add_rootless(&mut self, ctx: &Context<'_>) {
         if !std::mem::replace(&mut self.rootless, true) {
-            let found = rootless::stores(ctx);
-            self.add(ctx, found);
+            self.all.extend(rootless::stores(ctx));
         }
     }
 
-    fn add(&mut self, ctx: &Context<'_>, stores: Vec<Store>) {
-        for store in stores {
-            let index = self.all.len();
-            match places(ctx, &store) {
-                Ok(found) => self
-                    .places
-                    .extend(found.into_iter().map(|(namespace, dir)| Place {
-                        store: index,
-                        namespace,
-                        dir,
-                    })),
-                Err(e) if e.is_missing() => {}
-                Err(e) => self.problems.push(e),
+    fn open_all(&mut self, ctx: &Context<'_>) {
+        while self.open_next(ctx) {}
+    }
+
+    /// Opens one more of them; no container's folder is read. False if there was none left.
+    fn open_next(&mut self, ctx: &Context<'_>) -> bool {
+        let Some(store) = self.all.get(self.opened) else {
+            return false;
+        };
+        match places(ctx, store) {
+            Ok(found) => {
+                let store = self.opened;
+                let found = found.into_iter().map(|(namespace, dir)| Place {
+                    store,
+                    namespace,
+                    dir,
+                });
+                self.places.extend(found);
             }
-            self.all.push(store);
+            Err(e) if e.is_missing() => {}
+            Err(e) => self.problems.push(e),
         }
+        self.opened += 1;
+        true
     }
 
     fn places_of(&self, scheme: Option<Scheme>) -> impl Iterator<Item = (usize, &Place)> {
@@ -113,24 +120,33 @@ impl Stores {
         }
     }
 
-    /// Reads the containers of exactly this ID. A full 64-digit ID is unique: the first is enough.
-    pub(super) fn find(&self, ctx: &Context<'_>, id: &str, scheme: Option<Scheme>) -> Loaded {
-        let unique = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    /// Reads the containers of exactly this ID. A full 64-digit ID is unique: the first is enough,
+    /// and what lies behind it is not even opened.
+    pub(super) fn find(&mut self, ctx: &Context<'_>, id: &str, scheme: Option<Scheme>) -> Loaded {
+        let unique = is_full_id(id);
         let mut loaded = Loaded::default();
-        for (index, place) in self.places_of(scheme) {
-            if !place.dir.has(id) {
-                continue;
+        let mut next = 0;
+        loop {
+            while next < self.places.len() {
+                let place = &self.places[next];
+                let meant = scheme.is_none_or(|s| fits(s, self.runtime(place)));
+                if meant && place.dir.has(id) {
+                    loaded.add(self.load(ctx, next, id));
+                    if unique && loaded.containers.iter().any(|c| c.state.pid().is_some()) {
+                        return loaded;
+                    }
+                }
+                next += 1;
             }
-            loaded.add(self.load(ctx, index, id));
-            if unique && loaded.containers.iter().any(|c| c.state.pid().is_some()) {
-                break;
+            if !self.open_next(ctx) {
+                return loaded;
             }
         }
-        loaded
     }
 
     /// Every container's folder.
-    pub(super) fn entries(&self, scheme: Option<Scheme>) -> Vec<Entry> {
+    pub(super) fn entries(&mut self, ctx: &Context<'_>, scheme: Option<Scheme>) -> Vec<Entry> {
+        self.open_all(ctx);
         let mut all = Vec::new();
         for (place, p) in self.places_of(scheme) {
             let names = p.dir.names().unwrap_or_default();
@@ -225,6 +241,11 @@ impl Stores {
             other => other,
         }
     }
+}
+
+/// Whether it is an ID as CRI runtimes, Docker and Podman make them, of which no two are the same.
+pub(super) fn is_full_id(id: &str) -> bool {
+    id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Whether a scheme of a pod's status may mean a runtime's container. (Before it is read, a
