@@ -7,6 +7,7 @@ pub mod cli;
 pub mod escape;
 pub mod exit;
 pub mod hostproc;
+pub mod list;
 pub mod pause;
 pub mod request;
 pub mod resolve;

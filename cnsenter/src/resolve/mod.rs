@@ -7,6 +7,7 @@ mod cri;
 mod daemon;
 mod docker;
 mod error;
+mod everything;
 mod known;
 mod labels;
 mod process;
@@ -146,7 +147,7 @@ pub fn confirm(
 /// When /proc or the node's root cannot be read, or `--runtime-endpoint` does not answer.
 pub fn list(proc: &HostProc, lookup: &Lookup, all: bool) -> Result<Listing, Error> {
     let ctx = Context::new(proc, lookup)?;
-    let mut listing = search::everything(&ctx)?;
+    let mut listing = everything::everything(&ctx, all)?;
     listing
         .containers
         .retain(|c| all || !c.sandbox && !matches!(c.state, State::Exited { .. } | State::Unknown));

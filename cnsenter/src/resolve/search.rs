@@ -9,7 +9,7 @@ use super::cgroup;
 use super::daemon::{self, Question};
 use super::known::KUBELET_LOGS;
 use super::state_dir::{Loaded, Stores, fits, is_full_id};
-use super::{Container, Context, Error, Found, Listing, State, Warning};
+use super::{Container, Context, Error, Found, State, Warning};
 
 /// A prefix this long is nobody's name by accident: names are not read once it is found.
 const SURE_PREFIX: usize = 6;
@@ -170,7 +170,10 @@ impl<'a> Search<'a> {
         if !wanted {
             return;
         }
-        let loaded = self.stores.find(self.ctx, &answer.id, None);
+        let loaded = match self.ctx.lookup.endpoint {
+            Some(_) => Loaded::default(),
+            None => self.stores.find(self.ctx, &answer.id, None),
+        };
         let same_process = |c: &Container| c.state.pid() == answer.state.pid() && is_live(c);
         let on_disk = loaded.containers.into_iter().find(same_process);
         let mut container = match on_disk {
@@ -285,10 +288,13 @@ impl<'a> Search<'a> {
         if let Some((id, code, at)) = ended {
             return Err(Error::Exited { id, code, at });
         }
+        let mut unasked = self.warnings;
+        let dirs = self.stores.problems.iter();
+        unasked.extend(dirs.map(|e| Warning(format!("left out: {}", chain(e)))));
         Err(Error::NotFound {
             query,
             searched: self.searched.join(", "),
-            unasked: self.warnings,
+            unasked,
         })
     }
 
@@ -313,77 +319,11 @@ impl<'a> Search<'a> {
 }
 
 /// Why nothing is found by cgroups from within a cgroup namespace.
-const FOREIGN: &str = "cgroups were left out: cnsenter is in a cgroup namespace of its own, which \
+pub(super) const FOREIGN: &str = "cgroups were left out: cnsenter is in a cgroup namespace of its own, which \
                        hides the names of groups outside it";
 
-/// Everything that any source knows.
-pub(super) fn everything(ctx: &Context<'_>) -> Result<Listing, Error> {
-    let mut warnings = Vec::new();
-    let mut containers = Vec::new();
-    if ctx.lookup.endpoint.is_none() {
-        let mut stores = Stores::new(ctx);
-        stores.add_rootless(ctx);
-        let entries = stores.entries(ctx, None);
-        let loaded = stores.read_all(ctx, &entries);
-        for container in loaded.containers {
-            if !containers.iter().any(|c| same(c, &container)) {
-                containers.push(container);
-            }
-        }
-        stores.name_all(ctx, &mut containers);
-        warnings.extend(
-            stores
-                .problems
-                .iter()
-                .map(|e| Warning(format!("left out: {e}"))),
-        );
-        let told = |e: &&Error| !matches!(e, Error::InTransition { .. });
-        let problems = loaded.problems.iter().filter(told);
-        warnings.extend(problems.map(|e| Warning(format!("left out: {}", chain(e)))));
-    }
-    if ctx.lookup.runtime != RuntimeChoice::None || ctx.lookup.endpoint.is_some() {
-        let live = containers.iter().filter(|c| is_live(c));
-        let known = live.map(|c| c.id.clone()).collect();
-        let answers = daemon::ask(ctx, &Question::All { known })?;
-        warnings.extend(answers.warnings);
-        for answer in answers.containers {
-            match containers
-                .iter_mut()
-                .find(|c| c.id == answer.id && same_place(c, &answer))
-            {
-                Some(ours) => fill(ours, answer),
-                None => containers.push(answer),
-            }
-        }
-    }
-    // What no runtime told is only worth the look through all processes if one may have been missed.
-    let missed =
-        containers.is_empty() || !warnings.is_empty() || ctx.lookup.runtime == RuntimeChoice::None;
-    if missed && ctx.lookup.endpoint.is_none() && ctx.lookup.runtime != RuntimeChoice::Cri {
-        let scan = cgroup::scan(ctx.proc, |named| {
-            !containers.iter().any(|c| c.id == named.id)
-        })?;
-        if scan.foreign {
-            warnings.push(Warning(FOREIGN.into()));
-        }
-        containers.extend(scan.containers);
-    }
-    Ok(Listing {
-        containers,
-        warnings,
-    })
-}
-
-/// Short IDs may occur in several of containerd's namespaces.
-fn same_place(a: &Container, b: &Container) -> bool {
-    is_full_id(&a.id)
-        || a.runtime_namespace.is_none()
-        || b.runtime_namespace.is_none()
-        || a.runtime_namespace == b.runtime_namespace
-}
-
 /// What only `other`, a later source, knows of a container.
-fn fill(container: &mut Container, other: Container) {
+pub(super) fn fill(container: &mut Container, other: Container) {
     let ended = !is_live(&other) && !matches!(other.state, State::Unknown);
     container.name = container.name.take().or(other.name);
     container.pod = container.pod.take().or(other.pod);
@@ -412,7 +352,7 @@ pub(super) fn daemon_still_names(
     Ok(answers.containers.iter().any(same))
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(e) = source {
@@ -422,12 +362,12 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn is_live(c: &Container) -> bool {
+pub(super) fn is_live(c: &Container) -> bool {
     matches!(c.state, State::Running(_) | State::Paused(_))
 }
 
 /// The same container, from two sources.
-fn same(a: &Container, b: &Container) -> bool {
+pub(super) fn same(a: &Container, b: &Container) -> bool {
     a.id == b.id && (is_full_id(&a.id) || a.state.pid() == b.state.pid())
 }
 
