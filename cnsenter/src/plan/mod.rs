@@ -1,0 +1,221 @@
+//! What will be done, decided from facts alone: no I/O, so everything here is tested without root.
+
+pub mod accounts;
+mod identity;
+mod idmap;
+mod namespaces;
+mod process;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::hostproc::NsId;
+use crate::request::{Namespace, Request};
+
+pub use identity::{AccountFile, Identity};
+pub use idmap::IdMap;
+pub use namespaces::NamespaceIds;
+
+/// Everything that a plan depends on besides the request.
+#[derive(Debug)]
+pub struct Facts {
+    /// Our own namespaces.
+    pub own: NamespaceIds,
+    /// The target's.
+    pub target: NamespaceIds,
+    /// The target's user namespace, as seen from ours.
+    pub uid_map: IdMap,
+    /// As `uid_map`.
+    pub gid_map: IdMap,
+    /// Whether setgroups(2) is allowed in the target's user namespace.
+    pub setgroups_allowed: bool,
+    /// The container's environment, `K=V` each.
+    pub container_env: Vec<Vec<u8>>,
+    /// The container's working directory.
+    pub container_cwd: PathBuf,
+    /// /etc/passwd of the root that the command will see.
+    pub passwd: AccountFile,
+    /// /etc/group of the same.
+    pub group: AccountFile,
+    /// Our own capabilities, as the kernel's mask.
+    pub own_capabilities: u64,
+    /// Every capability that this kernel knows.
+    pub all_capabilities: u64,
+    /// Our own oom_score_adj (proc(5)).
+    pub own_oom_score_adj: i32,
+    /// The target's.
+    pub target_oom_score_adj: i32,
+    /// Whether AppArmor confines processes on this node.
+    pub apparmor: bool,
+    /// Whether the target has a devpts at /dev/pts.
+    pub target_devpts: bool,
+}
+
+/// What will be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// The namespaces that are joined, and which they must be afterwards.
+    pub join: Vec<(Namespace, NsId)>,
+    /// Who the command is.
+    pub identity: Identity,
+    /// The capabilities it has (permitted and effective), as the kernel's mask.
+    pub capabilities: u64,
+    /// Its bounding set.
+    pub bounding: u64,
+    /// The command and its arguments.
+    pub argv: Vec<OsString>,
+    /// Its environment, `K=V` each.
+    pub env: Vec<Vec<u8>>,
+    /// Where a command without a slash is looked for.
+    pub search_path: Vec<u8>,
+    /// Its working directory; None keeps ours.
+    pub cwd: Option<Cwd>,
+    /// Its oom_score_adj, if that is not ours.
+    pub oom_score_adj: Option<i32>,
+    /// Whether AppArmor is told to leave it unconfined.
+    pub unconfined: bool,
+    /// Its terminal.
+    pub terminal: TerminalKind,
+}
+
+impl Plan {
+    /// Whether this namespace is joined.
+    #[must_use]
+    pub fn joins(&self, ns: Namespace) -> bool {
+        self.join.iter().any(|(joined, _)| *joined == ns)
+    }
+}
+
+/// A working directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cwd {
+    /// The directory.
+    pub path: PathBuf,
+    /// Whether the admin asked for it: else / serves where it is missing.
+    pub required: bool,
+}
+
+/// Where the command's terminal comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TerminalKind {
+    /// It has none.
+    None,
+    /// The devpts that it sees, so that tty(1) knows it.
+    Target,
+    /// The node's: the target has no devpts.
+    Host,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Error {
+    /// A capability that entering needs is missing.
+    #[error("cnsenter lacks {0}; run it as root: sudo cnsenter ...")]
+    MissingCapability(String),
+    /// `-u NAME` with no such user.
+    #[error("no user \"{name}\" in the container's /etc/passwd{why}; give a number: -u UID[:GID]")]
+    UnknownUser {
+        /// The name.
+        name: String,
+        /// Why the file did not serve, if it did not.
+        why: String,
+    },
+    /// `-u :NAME` or `--group-add NAME` with no such group.
+    #[error("no group \"{name}\" in the container's /etc/group{why}; give a number")]
+    UnknownGroup {
+        /// The name.
+        name: String,
+        /// Why the file did not serve, if it did not.
+        why: String,
+    },
+    /// The user namespace does not have this ID.
+    #[error("{kind} {id} does not exist in the container's user namespace; it has {map}")]
+    NotMapped {
+        /// `uid` or `gid`.
+        kind: &'static str,
+        /// The ID.
+        id: u32,
+        /// What is mapped.
+        map: String,
+    },
+    /// setgroups(2) is denied there.
+    #[error(
+        "the container's user namespace denies setgroups, so --group-add has no effect; leave it out"
+    )]
+    SetgroupsDenied,
+}
+
+/// Decides.
+///
+/// # Errors
+/// When the request cannot be met on these facts.
+pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, Error> {
+    let join = namespaces::to_join(request, facts);
+    let enters = |ns| join.iter().any(|(joined, _)| *joined == ns);
+    check_capabilities(facts)?;
+    let identity = identity::of(request, facts, enters(Namespace::User))?;
+    let (capabilities, bounding) = capabilities(&identity, facts, enters(Namespace::User));
+    let env = process::environment(request, facts, &identity);
+    let search_path = process::search_path(&env);
+    let terminal = match request.io.tty {
+        None => TerminalKind::None,
+        Some(_) if facts.target_devpts || !enters(Namespace::Mount) => TerminalKind::Target,
+        Some(_) => TerminalKind::Host,
+    };
+    let adj = facts
+        .own_oom_score_adj
+        .max(facts.target_oom_score_adj)
+        .max(0);
+    Ok(Plan {
+        identity,
+        capabilities,
+        bounding,
+        argv: request.command.clone(),
+        search_path,
+        cwd: process::cwd(request, facts, enters(Namespace::Mount)),
+        env,
+        // The kernel should take the debug command before the application (and never spare it
+        // because cnsenter came from a protected service).
+        oom_score_adj: (adj != facts.own_oom_score_adj).then_some(adj),
+        unconfined: facts.apparmor,
+        terminal,
+        join,
+    })
+}
+
+/// The capabilities without which a container cannot be entered (setns(2), chroot(2), setuid(2),
+/// and ptrace access mode checks on the target's /proc files).
+const NEEDED: [(u32, &str); 5] = [
+    (21, "CAP_SYS_ADMIN"),
+    (18, "CAP_SYS_CHROOT"),
+    (19, "CAP_SYS_PTRACE"),
+    (7, "CAP_SETUID"),
+    (6, "CAP_SETGID"),
+];
+
+fn check_capabilities(facts: &Facts) -> Result<(), Error> {
+    let missing: Vec<_> = NEEDED
+        .into_iter()
+        .filter(|(bit, _)| facts.own_capabilities & (1 << bit) == 0)
+        .map(|(_, name)| name)
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::MissingCapability(missing.join(", ")))
+    }
+}
+
+/// What the kernel gives at exec (capabilities(7)): root gets its bounding set, which is ours, or
+/// everything after joining a user namespace; others get nothing.
+fn capabilities(identity: &Identity, facts: &Facts, in_user_ns: bool) -> (u64, u64) {
+    let full = if in_user_ns {
+        facts.all_capabilities
+    } else {
+        facts.own_capabilities
+    };
+    (if identity.uid == 0 { full } else { 0 }, full)
+}
+
+#[cfg(test)]
+mod tests;

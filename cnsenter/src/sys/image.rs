@@ -1,0 +1,79 @@
+//! Detached mounts, and executing from a file descriptor.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+fn check(ret: libc::c_long) -> io::Result<libc::c_long> {
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(ret)
+    }
+}
+
+/// A detached bind mount of the file at `path` (open_tree(2) with OPEN_TREE_CLONE). It belongs to
+/// no mount namespace and is gone when nothing refers to it.
+///
+/// # Errors
+/// As open_tree(2): ENOSYS before Linux 5.2, EINVAL if the file is in another mount namespace.
+pub fn detached_bind(path: &CStr) -> io::Result<OwnedFd> {
+    let flags = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC;
+    // SAFETY: the path ends in NUL.
+    let fd =
+        check(unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), flags) })?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).unwrap_or(-1)) })
+}
+
+/// Makes a detached mount read-only (mount_setattr(2)).
+///
+/// # Errors
+/// As mount_setattr(2); ENOSYS before Linux 5.12.
+pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: mount_attr is a plain struct of integers.
+    let mut attr: libc::mount_attr = unsafe { std::mem::zeroed() };
+    attr.attr_set = libc::MOUNT_ATTR_RDONLY;
+    // SAFETY: the path is empty as AT_EMPTY_PATH wants it, the struct valid for its size.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// A memory file that may be sealed and executed (memfd_create(2)).
+///
+/// # Errors
+/// As memfd_create(2).
+pub fn executable_memory_file(name: &CStr) -> io::Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    let create = |flags: libc::c_uint| {
+        // SAFETY: the name ends in NUL.
+        check(unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) })
+    };
+    // MFD_EXEC is said explicitly because of sysctl vm.memfd_noexec; Linux before 6.3 refuses it.
+    let fd = match create(flags | libc::MFD_EXEC) {
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => create(flags)?,
+        other => other?,
+    };
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).unwrap_or(-1)) })
+}
+
+/// Takes a descriptor that exec has left open for us.
+///
+/// # Errors
+/// EBADF if it is not open.
+pub fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: plain integers; fails on a descriptor that is not open.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
+    // SAFETY: it is open, above 2, and nothing else in this program has opened a descriptor yet.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}

@@ -1,0 +1,156 @@
+//! Processes: making them in special ways, naming them by file descriptor, ending.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::unistd::Pid;
+
+/// From linux/sched.h; libc's own constant is too narrow.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, and the new one's PID in the old one's PID namespace.
+    Parent(Pid),
+}
+
+fn check(ret: libc::c_long) -> io::Result<libc::c_long> {
+    if ret < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(ret)
+    }
+}
+
+fn forked(ret: libc::c_long) -> Fork {
+    match ret {
+        0 => Fork::Child,
+        pid => Fork::Parent(Pid::from_raw(i32::try_from(pid).unwrap_or(i32::MAX))),
+    }
+}
+
+/// fork(2). The caller has one thread, so the child may do whatever the parent might.
+///
+/// # Errors
+/// As fork(2).
+pub fn fork() -> io::Result<Fork> {
+    // SAFETY: this program never starts a thread that outlives a call (the enter path asserts it),
+    // so no lock can be held by a thread that the child lacks.
+    check(unsafe { libc::fork() }.into()).map(forked)
+}
+
+/// clone3(2) with CLONE_INTO_CGROUP: a child that is born in the cgroup v2 directory `cgroup`.
+///
+/// # Errors
+/// As clone3(2); ENOSYS before Linux 5.3, E2BIG before 5.7.
+pub fn fork_into_cgroup(cgroup: BorrowedFd<'_>) -> io::Result<Fork> {
+    // SAFETY: clone_args is a plain struct of integers, for which zero means "not used".
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = CLONE_INTO_CGROUP;
+    args.exit_signal = libc::SIGCHLD.cast_unsigned().into();
+    args.cgroup = cgroup.as_raw_fd().cast_unsigned().into();
+    // SAFETY: the struct is valid for its size, no stack is given, so this acts as fork(2); see
+    // `fork` for threads. The C library's idea of the thread ID is stale in the child, which
+    // matters to raise(3) and abort(3) only; children leave by `exit_now` or exec.
+    check(unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) })
+        .map(forked)
+}
+
+/// clone(2) with CLONE_PARENT: the new process is our sibling, a child of our own parent. It is
+/// born in the PID namespace that setns(2) chose for our children.
+///
+/// # Errors
+/// As clone(2); ENOMEM if that namespace's init is gone.
+pub fn fork_sibling() -> io::Result<Fork> {
+    let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
+    // SAFETY: as in `fork_into_cgroup`. The order of the last arguments differs between
+    // architectures; all are zero.
+    check(unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) })
+        .map(forked)
+}
+
+/// Leaves at once: no destructors, no buffers, which belong to the parent (_exit(2)).
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit takes any integer and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// pidfd_open(2).
+///
+/// # Errors
+/// As pidfd_open(2); ENOSYS before Linux 5.3.
+pub fn pidfd_open(pid: Pid) -> io::Result<OwnedFd> {
+    // SAFETY: plain integers.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    // SAFETY: the kernel has just made this descriptor for us; it is close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).unwrap_or(-1)) })
+}
+
+/// Closes every descriptor from `first` on (close_range(2)).
+///
+/// # Errors
+/// As close_range(2); before Linux 5.9 every number up to the limit is closed one by one.
+pub fn close_from(first: RawFd) -> io::Result<()> {
+    // SAFETY: whoever owns these descriptors is about to exec or exit and does not use them again.
+    let ret = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    match check(ret) {
+        Ok(_) => Ok(()),
+        Err(e) if e.raw_os_error() == Some(libc::ENOSYS) => {
+            let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
+            for fd in first..RawFd::try_from(limit.1).unwrap_or(RawFd::MAX) {
+                // SAFETY: as above; closing a number that is not open is harmless.
+                unsafe { libc::close(fd) };
+            }
+            Ok(())
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Sets every signal to its default action. Exec keeps ignored ones ignored, and a Rust program
+/// ignores SIGPIPE.
+pub fn reset_signal_actions() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL is a valid action; KILL, STOP and the C library's own signals are refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
+/// Joins a new anonymous session keyring, so that the caller's keys stay behind
+/// (keyctl_join_session_keyring(3)).
+///
+/// # Errors
+/// As keyctl(2); ENOSYS in a kernel without keys, EPERM under Docker's seccomp filter.
+pub fn join_new_session_keyring() -> io::Result<()> {
+    const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
+    // SAFETY: a null name asks for an anonymous keyring.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_keyctl,
+            KEYCTL_JOIN_SESSION_KEYRING,
+            std::ptr::null::<libc::c_char>(),
+        )
+    })?;
+    Ok(())
+}
+
+/// Empties the ambient capabilities (PR_CAP_AMBIENT_CLEAR_ALL, capabilities(7)).
+///
+/// # Errors
+/// As prctl(2); EINVAL before Linux 4.3.
+pub fn clear_ambient_capabilities() -> io::Result<()> {
+    // SAFETY: plain integers.
+    let ret = unsafe {
+        libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL,
+            0,
+            0,
+            0,
+        )
+    };
+    check(ret.into()).map(drop)
+}
