@@ -181,6 +181,15 @@ impl Process {
         read_at(self.dir.as_fd(), name).map_err(|e| self.error(name, e))
     }
 
+    /// Its /proc/PID/status.
+    ///
+    /// # Errors
+    /// As [`Process::read`].
+    pub fn status(&self) -> Result<Status, Error> {
+        self.read("status")
+            .map(|bytes| Status(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
     /// When it started, in clock ticks since boot: with the PID, what tells it from a later
     /// process of the same PID (field 22 of /proc/PID/stat).
     ///
@@ -265,6 +274,37 @@ impl AsFd for Process {
     }
 }
 
+/// The fields of /proc/PID/status (proc(5)).
+#[derive(Debug, Clone)]
+pub struct Status(String);
+
+impl Status {
+    /// A field's value, such as that of `CapEff`.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.0
+            .lines()
+            .find_map(|l| l.strip_prefix(name)?.strip_prefix(':'))
+            .map(str::trim)
+    }
+
+    /// A field that is one mask in hexadecimal, such as `CapBnd` or `SigIgn`.
+    #[must_use]
+    pub fn mask(&self, name: &str) -> Option<u64> {
+        u64::from_str_radix(self.field(name)?, 16).ok()
+    }
+
+    /// A field that is a list of numbers, such as `Uid` or `Groups`; anything else is left out.
+    #[must_use]
+    pub fn numbers(&self, name: &str) -> Vec<u32> {
+        let words = self
+            .field(name)
+            .unwrap_or_default()
+            .split_ascii_whitespace();
+        words.filter_map(|n| n.parse().ok()).collect()
+    }
+}
+
 fn read_at(dir: BorrowedFd<'_>, name: &str) -> io::Result<Vec<u8>> {
     let fd = fcntl::openat(dir, name, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut bytes = Vec::with_capacity(4096);
@@ -287,6 +327,16 @@ mod tests {
         assert!(own.namespace("ns/mnt").unwrap().is_some());
         assert!(own.namespace("ns/nonsense").unwrap().is_none());
         assert!(proc.pids().unwrap().contains(&Pid::this()));
+    }
+
+    #[test]
+    fn status_fields_are_found_by_whole_name() {
+        let status =
+            Status("Name:\tGroups: 1\nGroups:\t1 2 \nCapEff:\t000001ff\nNoNewPrivs:\t1\n".into());
+        assert_eq!(status.numbers("Groups"), [1, 2]);
+        assert_eq!(status.mask("CapEff"), Some(0x1ff));
+        assert_eq!(status.field("NoNewPrivs"), Some("1"));
+        assert_eq!(status.field("Seccomp"), None);
     }
 
     #[test]

@@ -37,8 +37,10 @@ pub struct Facts {
     pub passwd: AccountFile,
     /// /etc/group of the same.
     pub group: AccountFile,
-    /// Our own capabilities, as the kernel's mask.
+    /// Our own permitted capabilities, as the kernel's mask.
     pub own_capabilities: u64,
+    /// Our own bounding set.
+    pub own_bounding: u64,
     /// Every capability that this kernel knows.
     pub all_capabilities: u64,
     /// Our own oom_score_adj (proc(5)).
@@ -207,14 +209,14 @@ fn check_capabilities(facts: &Facts) -> Result<(), Error> {
 }
 
 /// What the kernel gives at exec (capabilities(7)): root gets its bounding set, which is ours, or
-/// everything after joining a user namespace; others get nothing.
+/// everything after joining a user namespace; others get nothing, as `docker exec -u` has it.
 fn capabilities(identity: &Identity, facts: &Facts, in_user_ns: bool) -> (u64, u64) {
-    let full = if in_user_ns {
-        facts.all_capabilities
+    let (full, bounding) = if in_user_ns {
+        (facts.all_capabilities, facts.all_capabilities)
     } else {
-        facts.own_capabilities
+        (facts.own_capabilities, facts.own_bounding)
     };
-    (if identity.uid == 0 { full } else { 0 }, full)
+    (if identity.uid == 0 { full } else { 0 }, bounding)
 }
 
 #[cfg(test)]

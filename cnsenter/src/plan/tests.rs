@@ -34,6 +34,7 @@ fn facts() -> Facts {
         passwd: AccountFile::Read(b"root:x:0:0::/root:\napp:x:1000:1001::/home/app:\n".to_vec()),
         group: AccountFile::Read(b"app:x:1001:\nextra:x:7:app\n".to_vec()),
         own_capabilities: ALL_CAPS & !(1 << 24),
+        own_bounding: ALL_CAPS & !(1 << 24),
         all_capabilities: ALL_CAPS,
         own_oom_score_adj: 0,
         target_oom_score_adj: 985,

@@ -110,13 +110,56 @@ pub fn close_from(first: RawFd) -> io::Result<()> {
     }
 }
 
-/// Sets every signal to its default action. Exec keeps ignored ones ignored, and a Rust program
-/// ignores SIGPIPE.
-pub fn reset_signal_actions() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL is a valid action; KILL, STOP and the C library's own signals are refused.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+/// Closes every descriptor but those.
+///
+/// # Errors
+/// As close_range(2).
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut keep: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
+    keep.sort_unstable();
+    let mut first = 0;
+    for fd in keep {
+        close_between(first, fd - 1)?;
+        first = fd + 1;
     }
+    close_from(first)
+}
+
+fn close_between(first: RawFd, last: RawFd) -> io::Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    // SAFETY: as in `close_from`.
+    match check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }) {
+        Err(e) if e.raw_os_error() == Some(libc::ENOSYS) => {
+            for fd in first..=last {
+                // SAFETY: as above.
+                unsafe { libc::close(fd) };
+            }
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
+/// Sets every signal to its default action but those of `ignored`, which stay ignored: exec keeps
+/// that, and a Rust program has SIGPIPE ignored.
+pub fn reset_signal_actions(ignored: &nix::sys::signal::SigSet) {
+    for number in 1..=libc::SIGRTMAX() {
+        // SAFETY: the set is initialised; a wrong number makes the call fail only.
+        if unsafe { libc::sigismember(ignored.as_ref(), number) } != 1 {
+            // SAFETY: SIG_DFL is a valid action; for KILL and STOP the call fails, as it may.
+            unsafe { libc::signal(number, libc::SIG_DFL) };
+        }
+    }
+}
+
+/// stdin, stdout and stderr, which the Rust runtime keeps open.
+#[must_use]
+pub fn standard_fds() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: the runtime opens /dev/null at start where one of them is closed, and nothing here
+    // ever closes them.
+    [0, 1, 2].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// Joins a new anonymous session keyring, so that the caller's keys stay behind
@@ -137,20 +180,17 @@ pub fn join_new_session_keyring() -> io::Result<()> {
     Ok(())
 }
 
-/// Empties the ambient capabilities (PR_CAP_AMBIENT_CLEAR_ALL, capabilities(7)).
-///
-/// # Errors
-/// As prctl(2); EINVAL before Linux 4.3.
-pub fn clear_ambient_capabilities() -> io::Result<()> {
-    // SAFETY: plain integers.
-    let ret = unsafe {
-        libc::prctl(
-            libc::PR_CAP_AMBIENT,
-            libc::PR_CAP_AMBIENT_CLEAR_ALL,
-            0,
-            0,
-            0,
-        )
-    };
-    check(ret.into()).map(drop)
+/// A descriptor that is never open, to ask a system call for nothing but its EBADF.
+#[must_use]
+pub fn no_fd() -> BorrowedFd<'static> {
+    // SAFETY: BorrowedFd excludes -1 alone. This number is beyond every limit of open files, so
+    // nothing can ever be open under it.
+    unsafe { BorrowedFd::borrow_raw(RawFd::MAX) }
+}
+
+/// Owns a descriptor that has just arrived by SCM_RIGHTS (unix(7)).
+#[must_use]
+pub fn received_fd(fd: RawFd) -> OwnedFd {
+    // SAFETY: the kernel has just made this descriptor for us, and nix hands out each once.
+    unsafe { OwnedFd::from_raw_fd(fd) }
 }

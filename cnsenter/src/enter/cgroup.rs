@@ -1,0 +1,291 @@
+//! The command's cgroup: a leaf of its own, by which everything it starts can be ended.
+//!
+//! Killing a process ends that process; what it forked twice lives on. A cgroup holds all of them:
+//! v2 has `cgroup.kill` (cgroups v2, Linux 5.14), v1 its freezer (cgroups(7)).
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, openat};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, mkdirat};
+use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
+use nix::unistd::{Pid, UnlinkatFlags, unlinkat};
+
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// How long killed processes may take to be gone before their cgroup is left behind.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(2);
+
+/// One line of /proc/PID/cgroup.
+struct Membership<'a> {
+    /// Empty for v2, else the hierarchy's controllers or `name=...`.
+    controllers: &'a OsStr,
+    path: &'a Path,
+}
+
+/// The path may hold ":", so there are exactly three fields (cgroups(7)).
+fn memberships(file: &[u8]) -> impl Iterator<Item = Membership<'_>> {
+    file.split(|b| *b == b'\n').filter_map(|line| {
+        let mut fields = line.splitn(3, |b| *b == b':');
+        let controllers = OsStr::from_bytes(fields.nth(1)?);
+        Some(Membership { controllers, path: Path::new(OsStr::from_bytes(fields.next()?)) })
+    })
+}
+
+impl Membership<'_> {
+    fn is_v2(&self) -> bool {
+        self.controllers.is_empty()
+    }
+
+    fn has(&self, controller: &str) -> bool {
+        self.controllers.as_bytes().split(|b| *b == b',').any(|c| c == controller.as_bytes())
+    }
+
+    /// Its directory, if the hierarchy is mounted where it usually is and our own cgroup
+    /// namespace reaches it (a path outside starts with "/..").
+    fn directory(&self) -> Option<PathBuf> {
+        let mount = if self.is_v2() {
+            [ROOT, "/sys/fs/cgroup/unified"]
+                .into_iter()
+                .map(PathBuf::from)
+                .find(|p| is_a(p, CGROUP2_SUPER_MAGIC))?
+        } else {
+            let name = self.controllers.as_bytes();
+            let name = name.strip_prefix(b"name=").unwrap_or(name);
+            let path = Path::new(ROOT).join(OsStr::from_bytes(name));
+            is_a(&path, CGROUP_SUPER_MAGIC).then_some(path)?
+        };
+        let below = self.path.strip_prefix("/").ok()?;
+        let plain = below.components().all(|c| matches!(c, std::path::Component::Normal(_)));
+        plain.then(|| mount.join(below))
+    }
+}
+
+fn is_a(path: &Path, magic: FsType) -> bool {
+    statfs(path).is_ok_and(|s| s.filesystem_type() == magic)
+}
+
+/// Whether processes of these memberships are frozen, or about to be.
+pub(super) fn is_frozen(cgroup_file: &[u8]) -> bool {
+    memberships(cgroup_file).any(|m| {
+        let read = |name| std::fs::read_to_string(m.directory()?.join(name)).ok();
+        if m.is_v2() {
+            read("cgroup.events").is_some_and(|e| e.lines().any(|l| l == "frozen 1"))
+        } else {
+            m.has("freezer") && read("freezer.state").is_some_and(|s| s.trim() != "THAWED")
+        }
+    })
+}
+
+/// Where the command's leaf is made, and what else it joins.
+#[derive(Debug)]
+pub(super) struct Placement {
+    /// None where no cgroup can be had: then only PR_SET_PDEATHSIG is left.
+    pub(super) leaf: Option<Leaf>,
+    /// The `cgroup.procs` of the target's groups to be joined.
+    pub(super) join: Vec<OwnedFd>,
+    /// A cgroup outside both ours and the target's, for the guard.
+    pub(super) outside: Option<OwnedFd>,
+}
+
+impl Placement {
+    /// A group of our own: the container's limits do not hold.
+    pub(super) fn own(own_cgroup: &[u8]) -> Self {
+        let leaf = memberships(own_cgroup)
+            .filter(|m| m.is_v2())
+            .chain(memberships(own_cgroup).filter(|m| m.has("freezer")))
+            .find_map(|m| Leaf::create(&m.directory()?, m.is_v2()).ok());
+        Self { leaf, join: Vec::new(), outside: None }
+    }
+
+    /// The target's groups. With v2 a leaf below it, so that its limits hold and the leaf can
+    /// still be killed alone. With v1 every group but the freezer's, which is our own: so a
+    /// command can be killed while the container is paused (KILL does nothing in a frozen group).
+    ///
+    /// # Errors
+    /// When one of the target's groups cannot be opened.
+    pub(super) fn target(own_cgroup: &[u8], target_cgroup: &[u8]) -> io::Result<Self> {
+        let unified = is_a(Path::new(ROOT), CGROUP2_SUPER_MAGIC);
+        let leaf = if unified {
+            let below = memberships(target_cgroup)
+                .find(Membership::is_v2)
+                .and_then(|m| m.directory())
+                .ok_or(Errno::ENOENT)?;
+            Some(Leaf::create(&below, true)?)
+        } else {
+            Self::own(own_cgroup).leaf
+        };
+        let join = memberships(target_cgroup)
+            .filter(|m| !m.is_v2() && !m.has("freezer"))
+            .filter_map(|m| m.directory())
+            .map(|dir| Ok(open(&dir.join("cgroup.procs"), WRITE, Mode::empty())?))
+            .collect::<io::Result<_>>()?;
+        let outside = if unified { open(ROOT, DIRECTORY, Mode::empty()).ok() } else { None };
+        Ok(Self { leaf, join, outside })
+    }
+
+    /// Moves `pid` into the target's groups, and into the leaf unless it was born there.
+    ///
+    /// # Errors
+    /// As write(2) to `cgroup.procs` (cgroups(7)).
+    pub(super) fn admit(&self, pid: Pid, born_in_leaf: bool) -> io::Result<()> {
+        for procs in &self.join {
+            write_pid(procs.as_fd(), pid)?;
+        }
+        match &self.leaf {
+            Some(leaf) if !born_in_leaf => leaf.admit(pid),
+            _ => Ok(()),
+        }
+    }
+}
+
+const DIRECTORY: OFlag = OFlag::O_DIRECTORY.union(OFlag::O_CLOEXEC);
+const WRITE: OFlag = OFlag::O_WRONLY.union(OFlag::O_CLOEXEC);
+
+fn write_pid(procs: BorrowedFd<'_>, pid: Pid) -> io::Result<()> {
+    nix::unistd::write(procs, pid.as_raw().to_string().as_bytes())?;
+    Ok(())
+}
+
+/// A cgroup that holds the command and all it starts, and nothing else.
+#[derive(Debug)]
+pub struct Leaf {
+    parent: OwnedFd,
+    name: String,
+    dir: OwnedFd,
+    v2: bool,
+}
+
+impl Leaf {
+    fn create(below: &Path, v2: bool) -> io::Result<Self> {
+        let parent = open(below, DIRECTORY, Mode::empty())?;
+        let since_boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+        let name = format!(
+            "cnsenter-{}-{}{:09}",
+            std::process::id(),
+            since_boot.tv_sec(),
+            since_boot.tv_nsec()
+        );
+        mkdirat(&parent, name.as_str(), Mode::S_IRWXU)?;
+        let dir = openat(&parent, name.as_str(), DIRECTORY, Mode::empty()).inspect_err(|_| {
+            let _ = unlinkat(&parent, name.as_str(), UnlinkatFlags::RemoveDir);
+        })?;
+        Ok(Self { parent, name, dir, v2 })
+    }
+
+    /// Its name, below the group that it is in.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory into which clone3(2) can put a child; None with v1.
+    #[must_use]
+    pub(super) fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        self.v2.then_some(self.dir.as_fd())
+    }
+
+    /// What a guard process needs to keep open.
+    #[must_use]
+    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
+        [self.parent.as_fd(), self.dir.as_fd()]
+    }
+
+    fn admit(&self, pid: Pid) -> io::Result<()> {
+        self.write("cgroup.procs", &pid.as_raw().to_string())
+    }
+
+    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        write_in(self.dir.as_fd(), file, text)
+    }
+
+    /// Kills every process in it, those that fork meanwhile included.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn kill(&self) -> io::Result<()> {
+        if self.v2 {
+            match self.write("cgroup.kill", "1") {
+                // Before Linux 5.14.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                other => return other,
+            }
+        }
+        let (file, frozen, thawed) = if self.v2 {
+            ("cgroup.freeze", "1", "0")
+        } else {
+            ("freezer.state", "FROZEN", "THAWED")
+        };
+        // Frozen, none can fork while we walk; the signal takes effect as they thaw.
+        let froze = self.write(file, frozen);
+        let killed = self.kill_each();
+        froze.and(self.write(file, thawed)).and(killed)
+    }
+
+    fn kill_each(&self) -> io::Result<()> {
+        for pid in pids_in(self.dir.as_fd())? {
+            match kill(pid, Signal::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes it. Processes that are still in it, which the command left in the background, move
+    /// to the group above.
+    ///
+    /// # Errors
+    /// When it cannot be emptied within two seconds.
+    pub fn remove(&self) -> io::Result<()> {
+        let deadline = Instant::now() + REMOVAL_LIMIT;
+        loop {
+            match unlinkat(&self.parent, self.name.as_str(), UnlinkatFlags::RemoveDir) {
+                Ok(()) | Err(Errno::ENOENT) => return Ok(()),
+                Err(Errno::EBUSY) if Instant::now() < deadline => {}
+                Err(e) => return Err(e.into()),
+            }
+            if !self.evacuate(self.dir.as_fd())? {
+                // Those that were killed are still on their way out.
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    /// Moves everybody out and removes the groups below; says whether anything was done.
+    fn evacuate(&self, dir: BorrowedFd<'_>) -> io::Result<bool> {
+        let mut done = false;
+        for pid in pids_in(dir)? {
+            done |= write_in(self.parent.as_fd(), "cgroup.procs", &pid.to_string()).is_ok();
+        }
+        for entry in Dir::openat(dir, ".", DIRECTORY, Mode::empty())?.iter().flatten() {
+            let name = entry.file_name();
+            let is_group = entry.file_type() == Some(nix::dir::Type::Directory);
+            if is_group && !name.to_bytes().starts_with(b".") {
+                let below = openat(dir, name, DIRECTORY, Mode::empty())?;
+                self.evacuate(below.as_fd())?;
+                done |= unlinkat(dir, name, UnlinkatFlags::RemoveDir).is_ok();
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn write_in(dir: BorrowedFd<'_>, file: &str, text: &str) -> io::Result<()> {
+    let fd = openat(dir, file, WRITE, Mode::empty())?;
+    std::fs::File::from(fd).write_all(text.as_bytes())
+}
+
+fn pids_in(dir: BorrowedFd<'_>) -> io::Result<Vec<Pid>> {
+    let fd = openat(dir, "cgroup.procs", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let text = io::read_to_string(std::fs::File::from(fd))?;
+    // 0 stands for a process of another PID namespace, which nobody could name.
+    Ok(text.lines().filter_map(|l| l.parse().ok()).filter(|p| *p > 0).map(Pid::from_raw).collect())
+}

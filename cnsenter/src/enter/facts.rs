@@ -1,0 +1,143 @@
+//! Gathering what the plan depends on.
+
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::sched::CloneFlags;
+use nix::sys::statfs::fstatfs;
+
+use super::account_file::{self, open_below};
+use super::stdio::DEVPTS_MAGIC;
+use super::{During, Error, Target};
+use crate::hostproc::{HostProc, Status};
+use crate::plan::{AccountFile, Facts, IdMap, NamespaceIds};
+use crate::request::{IdOrName, Namespace, Request};
+use crate::sys::process::{Fork, exit_now, fork};
+
+/// Reads the facts about the target and ourselves, all of them through the node's /proc.
+///
+/// # Errors
+/// When the target has ended or is paused, or we cannot do what entering needs.
+pub fn gather(proc: &HostProc, target: &Target, request: &Request) -> Result<Facts, Error> {
+    let own = proc.own()?;
+    let own_status = own.status()?;
+    check_own_state(&own_status)?;
+    if super::cgroup::is_frozen(&target.process.read("cgroup")?) {
+        return Err(Error::Paused);
+    }
+
+    let process = &target.process;
+    let namespaces = NamespaceIds::read(|ns| process.namespace(ns.proc_name()))?;
+    let (container_env, container_cwd) = environment(target)?;
+    let (passwd, group) = accounts(proc, target, request, &container_env)?;
+    Ok(Facts {
+        own: NamespaceIds::read(|ns| own.namespace(ns.proc_name()))?,
+        target: namespaces,
+        uid_map: IdMap::parse(&process.read("uid_map")?),
+        gid_map: IdMap::parse(&process.read("gid_map")?),
+        setgroups_allowed: !process.read("setgroups")?.starts_with(b"deny"),
+        container_env,
+        container_cwd,
+        passwd,
+        group,
+        own_capabilities: own_status.mask("CapPrm").unwrap_or(0),
+        own_bounding: own_status.mask("CapBnd").unwrap_or(0),
+        all_capabilities: all_capabilities(proc),
+        own_oom_score_adj: number(&own.read("oom_score_adj")?),
+        target_oom_score_adj: number(&process.read("oom_score_adj")?),
+        // Where AppArmor is off, this file is missing or says EINVAL.
+        apparmor: own.read("attr/apparmor/current").is_ok(),
+        target_devpts: request.io.tty.is_some() && has_devpts(target),
+    })
+}
+
+/// Whether we ourselves are able to enter anything: told now, before anything is half done.
+fn check_own_state(own: &Status) -> Result<(), Error> {
+    match own.field("Threads") {
+        Some("1") => {}
+        other => return Err(Error::Threads(other.unwrap_or("no known number of").to_owned())),
+    }
+    if own.field("Seccomp").is_some_and(|mode| mode != "0") && setns_is_filtered()? {
+        return Err(Error::OwnSeccomp("setns"));
+    }
+    Ok(())
+}
+
+/// Asks for something harmless, in a child, since a filter may also kill: EBADF is the kernel's
+/// own answer.
+fn setns_is_filtered() -> Result<bool, Error> {
+    match fork().during("fork")? {
+        Fork::Child => {
+            // SAFETY is not at issue: an invalid descriptor is refused.
+            let answer = nix::sched::setns(invalid_fd(), CloneFlags::empty());
+            exit_now(i32::from(answer != Err(Errno::EBADF)));
+        }
+        Fork::Parent(pid) => {
+            let status = nix::sys::wait::waitpid(pid, None).during("wait for a child")?;
+            Ok(status != nix::sys::wait::WaitStatus::Exited(pid, 0))
+        }
+    }
+}
+
+/// A descriptor of a kind that setns(2) refuses with EINVAL would do as well; -1 is the plainest.
+fn invalid_fd() -> std::os::fd::BorrowedFd<'static> {
+    crate::sys::process::no_fd()
+}
+
+/// The container's environment and working directory: from its spec, else from its init.
+fn environment(target: &Target) -> Result<(Vec<Vec<u8>>, PathBuf), Error> {
+    let spec = target.container.spec.as_ref().and_then(|s| s.process.as_ref());
+    if let Some(process) = spec {
+        let env = process.env.iter().map(|e| e.clone().into_bytes()).collect();
+        return Ok((env, PathBuf::from(&process.cwd)));
+    }
+    let environ = target.process.read("environ").unwrap_or_default();
+    let env = environ.split(|b| *b == 0).map(<[u8]>::to_vec).collect();
+    Ok((env, target.process.read_link("cwd").map(PathBuf::from).unwrap_or_default()))
+}
+
+/// The account files, if anything depends on them: reading them costs time on every run.
+fn accounts(
+    proc: &HostProc,
+    target: &Target,
+    request: &Request,
+    env: &[Vec<u8>],
+) -> Result<(AccountFile, AccountFile), Error> {
+    let names_group = |g: &IdOrName| matches!(g, IdOrName::Name(_));
+    let user = request.user.as_ref();
+    let wants_home = !request.clear_env && !env.iter().any(|e| e.starts_with(b"HOME="));
+    let wants_passwd = user.is_some() || wants_home;
+    let wants_group = user.is_some_and(|u| u.group.as_ref().is_none_or(names_group))
+        || request.extra_groups.iter().any(names_group);
+    if !wants_passwd && !wants_group {
+        return Ok((AccountFile::NotRead, AccountFile::NotRead));
+    }
+    // The files that the command will see.
+    let host_root;
+    let root = if request.namespaces.contains(&Namespace::Mount) {
+        target.root.as_fd()
+    } else {
+        host_root = std::fs::File::open("/").during("open /")?;
+        host_root.as_fd()
+    };
+    let read = |wanted: bool, name| {
+        if wanted { account_file::read(proc, root, name) } else { AccountFile::NotRead }
+    };
+    Ok((read(wants_passwd, "passwd"), read(wants_group, "group")))
+}
+
+fn has_devpts(target: &Target) -> bool {
+    open_below(target.root.as_fd(), "dev/pts")
+        .and_then(|dir| fstatfs(&dir))
+        .is_ok_and(|s| s.filesystem_type().0 == DEVPTS_MAGIC)
+}
+
+fn all_capabilities(proc: &HostProc) -> u64 {
+    let last = proc.read("sys/kernel/cap_last_cap").map_or(40, |b| number(&b));
+    u64::MAX >> (63 - last.clamp(0, 63))
+}
+
+fn number(file: &[u8]) -> i32 {
+    std::str::from_utf8(file).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,88 @@
+//! The guard: whoever kills outlives whoever serves.
+//!
+//! A small process that waits for our end on a pipe. If we end without having dismissed it, by
+//! KILL for instance, it kills everything in the command's cgroup and gives the operator's
+//! terminal back its modes. It is in a session of its own and ignores every signal that can be.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::fcntl::OFlag;
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, chdir, pipe2, read, setsid, write};
+
+use super::cgroup::Leaf;
+use crate::supervise::Restorer;
+use crate::sys::process::{Fork, close_all_but, exit_now, fork, fork_into_cgroup};
+
+/// A guard on duty. Dropping it without [`Guard::dismiss`] calls it into action.
+#[derive(Debug)]
+pub struct Guard {
+    pipe: OwnedFd,
+    pid: Pid,
+}
+
+impl Guard {
+    /// Posts a guard over `leaf` and `terminal`; in the cgroup `outside` if that can be had, so
+    /// that a KILL on all of ours or all of the target's does not hit it as well.
+    ///
+    /// # Errors
+    /// As pipe(2) and fork(2).
+    pub(super) fn post(
+        leaf: Option<&Leaf>,
+        terminal: Option<&Restorer>,
+        outside: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Self> {
+        let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
+        let forked = match outside.map(fork_into_cgroup) {
+            Some(Ok(forked)) => forked,
+            Some(Err(_)) | None => fork()?,
+        };
+        match forked {
+            Fork::Child => keep_watch(&theirs, leaf, terminal),
+            Fork::Parent(pid) => Ok(Self { pipe: ours, pid }),
+        }
+    }
+
+    /// Whether it has been told that nothing is left to guard.
+    pub fn dismiss(self) {
+        let _ = write(&self.pipe, b"d");
+        // Reaped here: whoever our parent is may not do it.
+        let _ = waitpid(self.pid, None);
+    }
+}
+
+fn keep_watch(pipe: &OwnedFd, leaf: Option<&Leaf>, terminal: Option<&Restorer>) -> ! {
+    // Every step is for the worst case only: none of them failing is a reason not to watch.
+    let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
+    let _ = setsid();
+    let _ = prctl::set_name(c"cnsenter-guard");
+    let _ = chdir("/");
+    let mut keep = vec![pipe.as_fd()];
+    keep.extend(leaf.iter().flat_map(|l| l.descriptors()));
+    keep.extend(terminal.map(AsFd::as_fd));
+    let _ = close_all_but(&keep);
+
+    let mut word = [0];
+    let dismissed = loop {
+        match read(pipe, &mut word) {
+            Ok(n) => break n > 0,
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => break false,
+        }
+    };
+    if !dismissed {
+        if let Some(leaf) = leaf {
+            let _ = leaf.kill();
+        }
+        if let Some(terminal) = terminal {
+            terminal.restore();
+        }
+        if let Some(leaf) = leaf {
+            let _ = leaf.remove();
+        }
+    }
+    exit_now(0);
+}

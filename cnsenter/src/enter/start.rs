@@ -1,0 +1,319 @@
+//! From a plan to a running command.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use super::cgroup::{Leaf, Placement};
+use super::child::Entrance;
+use super::exec::CommandLine;
+use super::guard::Guard;
+use super::message::{Channel, Failure, Message, Step};
+use super::stdio::{self, Stdio};
+use super::target::Target;
+use super::verify::verify;
+use super::{During, Error};
+use crate::hostproc::HostProc;
+use crate::plan::{Plan, TerminalKind};
+use crate::request::{CgroupChoice, Request};
+use crate::supervise::{Group, Signals, Streams, Terminal};
+use crate::sys::process::{Fork, fork, fork_into_cgroup};
+use crate::sys::tty;
+use crate::trace::Trace;
+
+/// How long entering may take: it takes milliseconds unless somebody freezes the container.
+const ENTRY_LIMIT: Duration = Duration::from_secs(10);
+
+/// What starting a command needs.
+pub struct Starter<'a> {
+    /// The node's /proc.
+    pub proc: &'a HostProc,
+    /// The container.
+    pub target: &'a Target,
+    /// What to do.
+    pub plan: &'a Plan,
+    /// What was asked.
+    pub request: &'a Request,
+    /// Our signals, blocked.
+    pub signals: &'a mut Signals,
+    /// The operator's terminal.
+    pub terminal: Option<&'a Terminal>,
+    /// Who listens.
+    pub trace: &'a Trace,
+}
+
+/// A command that runs. Dropping it kills the command and everything that it has started.
+#[derive(Debug)]
+pub struct Started {
+    /// The command, our child.
+    pub pid: Pid,
+    /// Our ends of its streams, to be taken by whoever supervises it.
+    pub streams: Option<Streams>,
+    crew: Crew,
+}
+
+impl Started {
+    /// Ends our part: what the command left in the background lives on, outside its cgroup.
+    ///
+    /// # Errors
+    /// When the cgroup could not be removed.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.crew.command = None;
+        self.crew.dismiss()
+    }
+}
+
+impl Group for Started {
+    fn kill(&self) -> io::Result<()> {
+        match &self.crew.placement.leaf {
+            Some(leaf) => leaf.kill(),
+            None => Err(Errno::ENOENT.into()),
+        }
+    }
+}
+
+/// The processes and the cgroup of one attempt, ended together unless all goes well.
+#[derive(Debug)]
+struct Crew {
+    placement: Placement,
+    guard: Option<Guard>,
+    intermediate: Option<Pid>,
+    command: Option<Pid>,
+}
+
+impl Crew {
+    fn dismiss(&mut self) -> io::Result<()> {
+        let removed = self.placement.leaf.take().map_or(Ok(()), |leaf| leaf.remove());
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+        removed
+    }
+
+    fn reap_intermediate(&mut self) {
+        if let Some(pid) = self.intermediate.take() {
+            let _ = waitpid(pid, None);
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        let leaf_killed = self.placement.leaf.as_ref().map(Leaf::kill);
+        for pid in [self.intermediate.take(), self.command.take()].into_iter().flatten() {
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = waitpid(pid, None);
+        }
+        if leaf_killed.is_some() || self.guard.is_some() {
+            let _ = self.dismiss();
+        }
+    }
+}
+
+impl Starter<'_> {
+    /// Starts the command: when this returns, it has been executed.
+    ///
+    /// # Errors
+    /// When any step failed; nothing is left then.
+    pub fn start(mut self) -> Result<Started, Error> {
+        let own_cgroup = self.proc.own()?.read("cgroup")?;
+        let command = CommandLine::new(self.plan);
+        match self.attempt(&own_cgroup, &command, true) {
+            // At the container's pids.max a process can join, but none be born (pids controller).
+            Err(Error::Inside { step: Step::Fork, source, .. } | Error::Outside { source, .. })
+                if self.request.cgroup == CgroupChoice::Target
+                    && source.raw_os_error() == Some(libc::EAGAIN) =>
+            {
+                self.attempt(&own_cgroup, &command, false)
+            }
+            other => other,
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        own_cgroup: &[u8],
+        command: &CommandLine,
+        born_in_leaf: bool,
+    ) -> Result<Started, Error> {
+        let (stdio, mut streams) = self.streams()?;
+        let mut crew = Crew {
+            placement: self.placement(own_cgroup)?,
+            guard: None,
+            intermediate: None,
+            command: None,
+        };
+        let (ours, theirs) = Channel::pair().during("make a socket")?;
+
+        let birthplace = crew.placement.leaf.as_ref().and_then(Leaf::birthplace);
+        let (forked, born_in_leaf) = match birthplace.filter(|_| born_in_leaf) {
+            Some(dir) => match fork_into_cgroup(dir) {
+                // Before Linux 5.7.
+                Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::E2BIG)) => {
+                    (fork(), false)
+                }
+                other => (other, true),
+            },
+            None => (fork(), false),
+        };
+        match forked.during("fork")? {
+            Fork::Child => Entrance {
+                proc: self.proc,
+                target: self.target,
+                plan: self.plan,
+                command,
+                signals: self.signals,
+                stdio,
+                channel: theirs,
+            }
+            .enter(),
+            Fork::Parent(pid) => crew.intermediate = Some(pid),
+        }
+        drop((stdio, theirs));
+
+        let restorer = self.terminal.map(Terminal::restorer).transpose().during("save the terminal")?;
+        let outside = crew.placement.outside.as_ref().map(AsFd::as_fd);
+        let guard = Guard::post(crew.placement.leaf.as_ref(), restorer.as_ref(), outside);
+        crew.guard = Some(guard.during("start the guard process")?);
+
+        let (pid, master) = self.await_ready(&ours, &mut crew)?;
+        crew.placement.admit(pid, born_in_leaf).during("move the command into its cgroup")?;
+        self.trace.step(|| format!("command waits as PID {pid}"));
+        let command = self.proc.process(pid).map_err(|_| self.gone("before its start"))?;
+        verify(&command, self.plan, &self.proc.own()?.status()?)?;
+        self.trace.step(|| "checked what is in force against the plan");
+        if let Some(master) = master {
+            streams = Some(Streams::Pty { master, stdin: self.request.io.stdin });
+        }
+        if let (Some(Streams::Pty { master, .. }), Some(terminal)) = (&streams, self.terminal) {
+            let size = terminal.size();
+            tty::set_window_size(master.as_fd(), &size).during("set the terminal's size")?;
+        }
+        ours.release().during("start the command")?;
+        match ours.receive().during("start the command")? {
+            None => {}
+            Some((Message::Failed(failure), _)) => return Err(self.failed(failure)),
+            Some(_) => return Err(Error::Lost("an unexpected message")),
+        }
+        self.trace.step(|| "executed");
+        Ok(Started { pid, streams, crew })
+    }
+
+    /// The command's streams, unless they are a terminal of the target's.
+    fn streams(&self) -> Result<(Option<Stdio>, Option<Streams>), Error> {
+        match self.plan.terminal {
+            TerminalKind::Target => Ok((None, None)),
+            TerminalKind::Host => {
+                let uid = self.plan.identity.host_uid;
+                let (master, slave) = stdio::host_terminal(uid).during("make a terminal")?;
+                let stdio = Stdio::of_terminal(slave).during("make a terminal")?;
+                Ok((Some(stdio), Some(Streams::Pty { master, stdin: self.request.io.stdin })))
+            }
+            TerminalKind::None => {
+                let (stdio, streams) = stdio::pipes(self.request.io.stdin, &self.plan.identity)
+                    .during("make the command's pipes")?;
+                Ok((Some(stdio), Some(streams)))
+            }
+        }
+    }
+
+    fn placement(&self, own_cgroup: &[u8]) -> Result<Placement, Error> {
+        let placement = match self.request.cgroup {
+            CgroupChoice::Own => Placement::own(own_cgroup),
+            CgroupChoice::Target => {
+                let target = self.target.process.read("cgroup")?;
+                Placement::target(own_cgroup, &target).during("join the container's cgroup")?
+            }
+        };
+        self.trace.step(|| match &placement.leaf {
+            Some(leaf) => format!("made cgroup {}", leaf.name()),
+            None => "no cgroup can be made here: background processes of the command may outlive \
+                     cnsenter's death"
+                .to_owned(),
+        });
+        Ok(placement)
+    }
+
+    /// Waits until the command has been born and is ready.
+    fn await_ready(
+        &mut self,
+        channel: &Channel,
+        crew: &mut Crew,
+    ) -> Result<(Pid, Option<OwnedFd>), Error> {
+        let deadline = Instant::now() + ENTRY_LIMIT;
+        let (mut master, mut ready) = (None, false);
+        loop {
+            if let (Some(pid), true) = (crew.command, ready) {
+                return Ok((pid, master));
+            }
+            self.await_message(channel, deadline)?;
+            match channel.receive().during("hear from the command")? {
+                Some((Message::Born(pid), fd)) if crew.command.is_none() && pid > 0 => {
+                    crew.command = Some(Pid::from_raw(pid));
+                    master = fd;
+                    crew.reap_intermediate();
+                }
+                Some((Message::Ready, _)) => ready = true,
+                Some((Message::Failed(failure), _)) => return Err(self.failed(failure)),
+                Some(_) => return Err(Error::Lost("an unexpected message")),
+                None => return Err(self.gone("before its start")),
+            }
+        }
+    }
+
+    fn await_message(&mut self, channel: &Channel, deadline: Instant) -> Result<(), Error> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let mut fds = [
+                PollFd::new(channel.as_fd(), PollFlags::POLLIN),
+                PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut fds, timeout) {
+                Ok(0) => return Err(Error::Slow(ENTRY_LIMIT.as_secs())),
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(e) => return Err(e).during("wait for the command"),
+            }
+            let has = |fd: &PollFd| fd.revents().is_some_and(|r| !r.is_empty());
+            let (message, signal) = (has(&fds[0]), has(&fds[1]));
+            if signal && let Some(number) = self.signals.pending_cancel() {
+                return Err(Error::Cancelled(number));
+            }
+            if message {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What a failed step means.
+    fn failed(&self, failure: Failure) -> Error {
+        let Failure { step, errno, detail, exec } = failure;
+        if let Some(exec) = exec {
+            return Error::Exec(exec);
+        }
+        let init_is_gone = !self.target.process.is_alive();
+        if init_is_gone || (step == Step::Join && errno == libc::ESRCH) {
+            return Error::InitGone(self.target.process.pid().as_raw());
+        }
+        let source = if errno == 0 {
+            io::Error::other("see there")
+        } else {
+            io::Error::from_raw_os_error(errno)
+        };
+        Error::Inside { step, detail, source }
+    }
+
+    fn gone(&self, when: &'static str) -> Error {
+        if self.target.process.is_alive() {
+            Error::Lost(when)
+        } else {
+            Error::InitGone(self.target.process.pid().as_raw())
+        }
+    }
+}
