@@ -4,6 +4,7 @@
 //! [`supervise`] stays with the command to its end. ARCHITECTURE.md has the picture.
 
 pub mod cli;
+pub mod enter;
 pub mod escape;
 pub mod exit;
 pub mod hostproc;
@@ -12,6 +13,7 @@ pub mod pause;
 pub mod plan;
 pub mod request;
 pub mod resolve;
+pub mod run;
 pub mod seal;
 pub mod spec;
 pub mod supervise;

@@ -1,3 +1,7 @@
 //! `cnsenter`: run a command in a container on this node.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cnsenter::run::main()
+}

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sched::CloneFlags;
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{DEVPTS_SUPER_MAGIC, fstatfs};
 
 use super::account_file::{self, open_below};
-use super::stdio::DEVPTS_MAGIC;
+
 use super::{During, Error, Target};
 use crate::hostproc::{HostProc, Status};
 use crate::plan::{AccountFile, Facts, IdMap, NamespaceIds};
@@ -130,7 +130,7 @@ fn accounts(
 fn has_devpts(target: &Target) -> bool {
     open_below(target.root.as_fd(), "dev/pts")
         .and_then(|dir| fstatfs(&dir))
-        .is_ok_and(|s| s.filesystem_type().0 == DEVPTS_MAGIC)
+        .is_ok_and(|s| s.filesystem_type() == DEVPTS_SUPER_MAGIC)
 }
 
 fn all_capabilities(proc: &HostProc) -> u64 {

@@ -22,7 +22,7 @@ use super::{During, Error};
 use crate::hostproc::HostProc;
 use crate::plan::{Plan, TerminalKind};
 use crate::request::{CgroupChoice, Request};
-use crate::supervise::{Group, Signals, Streams, Terminal};
+use crate::supervise::{Group, Running, Signals, Streams, Terminal};
 use crate::sys::process::{Fork, fork, fork_into_cgroup};
 use crate::sys::tty;
 use crate::trace::Trace;
@@ -59,6 +59,15 @@ pub struct Started {
 }
 
 impl Started {
+    /// The command as `supervise` takes it, with its streams.
+    ///
+    /// # Errors
+    /// When they were taken before.
+    pub fn running(&mut self) -> Result<Running<'_>, Error> {
+        let streams = self.streams.take().ok_or(Error::Lost("its streams were taken twice"))?;
+        Ok(Running { pid: self.pid, streams, group: self })
+    }
+
     /// Ends our part: what the command left in the background lives on, outside its cgroup.
     ///
     /// # Errors

@@ -9,15 +9,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, fstat, makedev};
-use nix::sys::statfs::fstatfs;
+use nix::sys::statfs::{DEVPTS_SUPER_MAGIC, fstatfs};
 use nix::unistd::{Gid, Uid, fchown, pipe2};
 
 use crate::plan::Identity;
 use crate::supervise::{Streams, same_output};
 use crate::sys::pty;
 
-/// statfs(2)'s DEVPTS_SUPER_MAGIC.
-pub(super) const DEVPTS_MAGIC: i64 = 0x1cd1;
 
 /// The command's three descriptors; a terminal serves as all of them.
 #[derive(Debug)]
@@ -94,7 +92,7 @@ pub(super) fn host_terminal(owner_uid: u32) -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 fn check_devpts(fd: &OwnedFd) -> io::Result<()> {
-    if fstatfs(fd)?.filesystem_type().0 == DEVPTS_MAGIC {
+    if fstatfs(fd)?.filesystem_type() == DEVPTS_SUPER_MAGIC {
         Ok(())
     } else {
         Err(io::Error::other("/dev/pts is not a devpts file system"))

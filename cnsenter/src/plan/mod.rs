@@ -81,6 +81,15 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// What will be done, in a line for `-v`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let names: Vec<_> = self.join.iter().map(|(ns, _)| ns.name()).collect();
+        let joins = if names.is_empty() { "no namespace".to_owned() } else { names.join(", ") };
+        let (uid, gid) = (self.identity.uid, self.identity.gid);
+        format!("will join {joins}; run as {uid}:{gid} with capabilities {:x}", self.capabilities)
+    }
+
     /// Whether this namespace is joined.
     #[must_use]
     pub fn joins(&self, ns: Namespace) -> bool {

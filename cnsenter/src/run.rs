@@ -1,0 +1,195 @@
+//! The program's story: from the command line to the command's exit code.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use crate::cli::{Caller, ExecArgs, Invocation, Sub};
+use crate::enter::{self, Starter};
+use crate::hostproc::HostProc;
+use crate::plan;
+use crate::request::{CgroupChoice, Request};
+use crate::resolve;
+use crate::supervise::{self, ExitReason, Signals, Terminal};
+use crate::trace::Trace;
+use crate::{exit, request, seal};
+
+/// What ended cnsenter before, or instead of, its command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line's words are off.
+    #[error("{0}")]
+    Usage(clap::Error),
+    /// One of its values is.
+    #[error(transparent)]
+    Request(#[from] request::Error),
+    /// No sealed image to run from.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+    /// The node's /proc is not usable.
+    #[error(transparent)]
+    Proc(#[from] crate::hostproc::Error),
+    /// No such container.
+    #[error(transparent)]
+    Resolve(#[from] resolve::Error),
+    /// It cannot be entered as asked.
+    #[error(transparent)]
+    Plan(#[from] plan::Error),
+    /// It was not entered.
+    #[error(transparent)]
+    Enter(#[from] enter::Error),
+    /// Its streams or its end were lost.
+    #[error(transparent)]
+    Supervise(#[from] supervise::Error),
+    /// A step of our own failed.
+    #[error("cannot {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Enter(e) => e.exit_code(),
+            // Asked for help: that is no failure.
+            Self::Usage(e) if !e.use_stderr() => 0,
+            _ => exit::CANNOT_ENTER,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Resolve(e) => e.hint(),
+            _ => None,
+        }
+    }
+
+    /// Prints the error and its causes, once, on one line, and what to do on a second one.
+    fn print(&self) {
+        if let Self::Usage(e) = self {
+            // clap's own form, and to stdout if it is the help that was asked for.
+            let _ = e.print();
+            return;
+        }
+        let mut line = format!("cnsenter: {self}");
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            line.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        eprintln!("{line}");
+        if let Some(hint) = self.hint() {
+            eprintln!("  {hint}");
+        }
+    }
+}
+
+/// Runs cnsenter.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(std::env::args_os().collect()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error.print();
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(args: Vec<OsString>) -> Result<u8, Error> {
+    if let Some(request) = seal::received()? {
+        return execute(&request);
+    }
+    match crate::cli::parse(args.clone()).map_err(Error::Usage)? {
+        Invocation::Exec(exec) => seal(*exec, &args),
+        Invocation::Sub(sub) => subcommand(sub),
+    }
+}
+
+/// The first half of a run: all that needs the caller's command line and environment.
+fn seal(exec: ExecArgs, args: &[OsString]) -> Result<u8, Error> {
+    let request = exec.into_request(&caller())?;
+    let Err(error) = seal::run_sealed(&request, args);
+    Err(error.into())
+}
+
+/// The second half, in the sealed image: find the container, decide, do it, stay to the end.
+fn execute(request: &Request) -> Result<u8, Error> {
+    let trace = Trace::new(request.verbose);
+    let _ = nix::sys::prctl::set_name(c"cnsenter");
+    tell_what_will_differ(request);
+    let mut signals = Signals::block().map_err(|source| Error::System {
+        what: "take over the signals that are passed on",
+        source,
+    })?;
+    let terminal = request.io.tty.as_ref().and_then(|_| Terminal::of_caller());
+
+    let proc = HostProc::open()?;
+    let found = resolve::resolve(&proc, &request.target, &request.lookup, &trace)?;
+    for warning in &found.warnings {
+        eprintln!("cnsenter: warning: {warning}");
+    }
+    let target = enter::pin(&proc, found.container)?;
+    resolve::confirm(&proc, &target.container, &target.process, &request.lookup)?;
+    trace.step(|| format!("pinned its init, PID {}", target.process.pid()));
+    let facts = enter::gather(&proc, &target, request)?;
+    let plan = plan::plan(request, &facts)?;
+    trace.step(|| plan.summary());
+
+    let mut started = Starter {
+        proc: &proc,
+        target: &target,
+        plan: &plan,
+        request,
+        signals: &mut signals,
+        terminal: terminal.as_ref(),
+        trace: &trace,
+    }
+    .start()?;
+    let options = supervise::Options {
+        timeout: request.timeout,
+        kill_on_exit: request.kill_on_exit,
+    };
+    let running = started.running()?;
+    let reason = supervise::supervise(running, signals, terminal, &options)?;
+    trace.step(|| format!("command ended: {reason:?}"));
+    if reason != ExitReason::HungUp
+        && let Err(error) = started.finish()
+    {
+        eprintln!("cnsenter: warning: the command's cgroup could not be removed: {error}");
+    }
+    Ok(reason.code())
+}
+
+/// What somebody who knows kubectl exec would otherwise wonder about.
+fn tell_what_will_differ(request: &Request) {
+    if request.io.tty_refused {
+        eprintln!(
+            "Unable to use a TTY - input is not a terminal or the right kind of file"
+        );
+    }
+    if request.cgroup == CgroupChoice::Target {
+        eprintln!(
+            "cnsenter: warning: in the container's cgroup its limits hold for the command too: it may \
+             fail at pids.max, and a memory hog may get the application killed"
+        );
+    }
+}
+
+fn subcommand(sub: Sub) -> Result<u8, Error> {
+    match sub {
+        Sub::Ls(_) | Sub::Inspect(_) | Sub::Pause | Sub::Completion { .. } => Ok(0),
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        stdin_is_tty: io::stdin().is_terminal(),
+        stdout_is_tty: io::stdout().is_terminal(),
+        env: std::env::vars_os().collect(),
+    }
+}
