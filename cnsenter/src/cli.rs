@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::list;
 use crate::request::{
     CgroupChoice, DAEMON_TIMEOUT, Error, IdOrName, Io, Lookup, Namespace, Query, Request,
     RuntimeChoice, Tty, UserSpec,
@@ -78,8 +79,8 @@ pub enum CompletionShell {
 #[derive(Debug, Args)]
 pub struct LsArgs {
     /// Output format
-    #[arg(short, long, value_enum, default_value_t = OutputFormat::Table)]
-    pub output: OutputFormat,
+    #[arg(short, long, value_enum, default_value_t = list::Format::Table)]
+    pub output: list::Format,
     /// Only this pod's containers
     #[arg(long, value_name = "NS/POD")]
     pub pod: Option<String>,
@@ -103,19 +104,6 @@ pub struct InspectArgs {
     /// Where to look.
     #[command(flatten)]
     pub lookup: LookupArgs,
-}
-
-/// Formats of `ls`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
-    /// Columns
-    Table,
-    /// More columns
-    Wide,
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
 }
 
 /// Formats of `inspect`.
@@ -410,7 +398,7 @@ impl ExecArgs {
                 Some(0) => return Err(Error::BadEnv(crate::escape::escaped_os(item).to_string())),
                 Some(at) => (
                     OsString::from_vec(bytes[..at].to_vec()),
-                    bytes[at + 1..].to_vec().into(),
+                    bytes[at + 1..].to_vec(),
                 ),
                 // As docker and nerdctl: a name that the caller has not set is left out.
                 None => match caller.var(item) {

@@ -35,15 +35,15 @@ pub struct Options {
 }
 
 /// How it is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// Columns.
+    /// Columns
     Table,
-    /// More columns.
+    /// More columns
     Wide,
-    /// See the module's documentation.
+    /// JSON
     Json,
-    /// The same as YAML.
+    /// YAML
     Yaml,
 }
 

@@ -341,6 +341,21 @@ impl Query {
     }
 }
 
+/// Reads `NS/POD`.
+///
+/// # Errors
+/// [`Error::BadPod`].
+pub fn parse_pod(text: &str) -> Result<(String, String), Error> {
+    match Query::parse(text) {
+        Ok(Query::Pod {
+            namespace,
+            pod,
+            container: None,
+        }) => Ok((namespace, pod)),
+        _ => Err(Error::BadPod(crate::escape::escaped(text).to_string())),
+    }
+}
+
 impl std::fmt::Display for Query {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         use crate::escape::escaped;

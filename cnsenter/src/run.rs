@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use crate::cli::{Caller, ExecArgs, Invocation, Sub};
+use crate::cli::{Caller, ExecArgs, Invocation, LsArgs, Sub};
 use crate::enter::{self, Starter};
 use crate::hostproc::HostProc;
 use crate::plan;
@@ -12,7 +12,7 @@ use crate::request::{CgroupChoice, Request};
 use crate::resolve;
 use crate::supervise::{self, ExitReason, Signals, Terminal};
 use crate::trace::Trace;
-use crate::{exit, request, seal};
+use crate::{exit, list, request, seal};
 
 /// What ended cnsenter before, or instead of, its command.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +41,9 @@ pub enum Error {
     /// Its streams or its end were lost.
     #[error(transparent)]
     Supervise(#[from] supervise::Error),
+    /// Nothing was listed.
+    #[error(transparent)]
+    List(#[from] list::Error),
     /// A step of our own failed.
     #[error("cannot {what}")]
     System {
@@ -63,7 +66,7 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Resolve(e) => e.hint(),
+            Self::Resolve(e) | Self::List(list::Error::Resolve(e)) => e.hint(),
             _ => None,
         }
     }
@@ -130,9 +133,7 @@ fn execute(request: &Request) -> Result<u8, Error> {
 
     let proc = HostProc::open()?;
     let found = resolve::resolve(&proc, &request.target, &request.lookup, &trace)?;
-    for warning in &found.warnings {
-        eprintln!("cnsenter: warning: {warning}");
-    }
+    warn(&found.warnings);
     let target = enter::pin(&proc, found.container)?;
     resolve::confirm(&proc, &target.container, &target.process, &request.lookup)?;
     trace.step(|| format!("pinned its init, PID {}", target.process.pid()));
@@ -168,9 +169,7 @@ fn execute(request: &Request) -> Result<u8, Error> {
 /// What somebody who knows kubectl exec would otherwise wonder about.
 fn tell_what_will_differ(request: &Request) {
     if request.io.tty_refused {
-        eprintln!(
-            "Unable to use a TTY - input is not a terminal or the right kind of file"
-        );
+        eprintln!("Unable to use a TTY - input is not a terminal or the right kind of file");
     }
     if request.cgroup == CgroupChoice::Target {
         eprintln!(
@@ -182,7 +181,32 @@ fn tell_what_will_differ(request: &Request) {
 
 fn subcommand(sub: Sub) -> Result<u8, Error> {
     match sub {
-        Sub::Ls(_) | Sub::Inspect(_) | Sub::Pause | Sub::Completion { .. } => Ok(0),
+        Sub::Ls(args) => list(args),
+        Sub::Pause => {
+            crate::pause::run();
+            Ok(0)
+        }
+        Sub::Inspect(_) | Sub::Completion { .. } => Ok(0),
+    }
+}
+
+fn list(args: LsArgs) -> Result<u8, Error> {
+    let lookup = args.lookup.lookup(&caller());
+    let pod = args.pod.as_deref().map(request::parse_pod).transpose()?;
+    let options = list::Options {
+        format: args.output,
+        pod,
+        all: args.all,
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    let warnings = list::run(&options, &HostProc::open()?, &lookup, &mut out)?;
+    warn(&warnings);
+    Ok(0)
+}
+
+fn warn(warnings: &[resolve::Warning]) {
+    for warning in warnings {
+        eprintln!("cnsenter: warning: {warning}");
     }
 }
 

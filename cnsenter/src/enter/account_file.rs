@@ -70,7 +70,11 @@ fn read_regular(proc: &HostProc, path: &OwnedFd) -> Result<AccountFile, String> 
         .take(LIMIT + 1)
         .read_to_end(&mut bytes)
         .map_err(|e| format!("cannot be read: {e}"))?;
-    if bytes.len() as u64 > LIMIT { Err(too_large()) } else { Ok(AccountFile::Read(bytes)) }
+    if bytes.len() as u64 > LIMIT {
+        Err(too_large())
+    } else {
+        Ok(AccountFile::Read(bytes))
+    }
 }
 
 #[cfg(test)]

@@ -35,7 +35,10 @@ fn memberships(file: &[u8]) -> impl Iterator<Item = Membership<'_>> {
     file.split(|b| *b == b'\n').filter_map(|line| {
         let mut fields = line.splitn(3, |b| *b == b':');
         let controllers = OsStr::from_bytes(fields.nth(1)?);
-        Some(Membership { controllers, path: Path::new(OsStr::from_bytes(fields.next()?)) })
+        Some(Membership {
+            controllers,
+            path: Path::new(OsStr::from_bytes(fields.next()?)),
+        })
     })
 }
 
@@ -45,7 +48,10 @@ impl Membership<'_> {
     }
 
     fn has(&self, controller: &str) -> bool {
-        self.controllers.as_bytes().split(|b| *b == b',').any(|c| c == controller.as_bytes())
+        self.controllers
+            .as_bytes()
+            .split(|b| *b == b',')
+            .any(|c| c == controller.as_bytes())
     }
 
     /// Its directory, if the hierarchy is mounted where it usually is and our own cgroup
@@ -63,7 +69,9 @@ impl Membership<'_> {
             is_a(&path, CGROUP_SUPER_MAGIC).then_some(path)?
         };
         let below = self.path.strip_prefix("/").ok()?;
-        let plain = below.components().all(|c| matches!(c, std::path::Component::Normal(_)));
+        let plain = below
+            .components()
+            .all(|c| matches!(c, std::path::Component::Normal(_)));
         plain.then(|| mount.join(below))
     }
 }
@@ -102,7 +110,11 @@ impl Placement {
             .filter(|m| m.is_v2())
             .chain(memberships(own_cgroup).filter(|m| m.has("freezer")))
             .find_map(|m| Leaf::create(&m.directory()?, m.is_v2()).ok());
-        Self { leaf, join: Vec::new(), outside: None }
+        Self {
+            leaf,
+            join: Vec::new(),
+            outside: None,
+        }
     }
 
     /// The target's groups. With v2 a leaf below it, so that its limits hold and the leaf can
@@ -127,8 +139,16 @@ impl Placement {
             .filter_map(|m| m.directory())
             .map(|dir| Ok(open(&dir.join("cgroup.procs"), WRITE, Mode::empty())?))
             .collect::<io::Result<_>>()?;
-        let outside = if unified { open(ROOT, DIRECTORY, Mode::empty()).ok() } else { None };
-        Ok(Self { leaf, join, outside })
+        let outside = if unified {
+            open(ROOT, DIRECTORY, Mode::empty()).ok()
+        } else {
+            None
+        };
+        Ok(Self {
+            leaf,
+            join,
+            outside,
+        })
     }
 
     /// Moves `pid` into the target's groups, and into the leaf unless it was born there.
@@ -177,7 +197,12 @@ impl Leaf {
         let dir = openat(&parent, name.as_str(), DIRECTORY, Mode::empty()).inspect_err(|_| {
             let _ = unlinkat(&parent, name.as_str(), UnlinkatFlags::RemoveDir);
         })?;
-        Ok(Self { parent, name, dir, v2 })
+        Ok(Self {
+            parent,
+            name,
+            dir,
+            v2,
+        })
     }
 
     /// Its name, below the group that it is in.
@@ -265,7 +290,10 @@ impl Leaf {
         for pid in pids_in(dir)? {
             done |= write_in(self.parent.as_fd(), "cgroup.procs", &pid.to_string()).is_ok();
         }
-        for entry in Dir::openat(dir, ".", DIRECTORY, Mode::empty())?.iter().flatten() {
+        for entry in Dir::openat(dir, ".", DIRECTORY, Mode::empty())?
+            .iter()
+            .flatten()
+        {
             let name = entry.file_name();
             let is_group = entry.file_type() == Some(nix::dir::Type::Directory);
             if is_group && !name.to_bytes().starts_with(b".") {
@@ -284,8 +312,18 @@ fn write_in(dir: BorrowedFd<'_>, file: &str, text: &str) -> io::Result<()> {
 }
 
 fn pids_in(dir: BorrowedFd<'_>) -> io::Result<Vec<Pid>> {
-    let fd = openat(dir, "cgroup.procs", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    let fd = openat(
+        dir,
+        "cgroup.procs",
+        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
     let text = io::read_to_string(std::fs::File::from(fd))?;
     // 0 stands for a process of another PID namespace, which nobody could name.
-    Ok(text.lines().filter_map(|l| l.parse().ok()).filter(|p| *p > 0).map(Pid::from_raw).collect())
+    Ok(text
+        .lines()
+        .filter_map(|l| l.parse().ok())
+        .filter(|p| *p > 0)
+        .map(Pid::from_raw)
+        .collect())
 }

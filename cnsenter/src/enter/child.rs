@@ -53,8 +53,17 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
             let error: io::Error = e.into();
             let errno = error.raw_os_error().unwrap_or(0);
             // An error of our own has words instead of a number.
-            let detail = if errno == 0 { format!(": {error}") } else { String::new() };
-            Stop(Failure { step, errno, detail, exec: None })
+            let detail = if errno == 0 {
+                format!(": {error}")
+            } else {
+                String::new()
+            };
+            Stop(Failure {
+                step,
+                errno,
+                detail,
+                exec: None,
+            })
         })
     }
 }
@@ -86,7 +95,10 @@ impl Entrance<'_> {
             Fork::Child => self.be_the_command(),
             Fork::Parent(pid) => self
                 .channel
-                .send(&Message::Born(pid.as_raw()), master.as_ref().map(AsFd::as_fd))
+                .send(
+                    &Message::Born(pid.as_raw()),
+                    master.as_ref().map(AsFd::as_fd),
+                )
                 .at(Step::Fork),
         }
     }
@@ -125,8 +137,13 @@ impl Entrance<'_> {
             openat(&self.target.process, ns.proc_name(), flags, Mode::empty())
                 .map(|fd| (fd, clone_flag(*ns)))
         };
-        let all: Vec<(OwnedFd, CloneFlags)> =
-            self.plan.join.iter().map(open).collect::<Result<_, _>>().at(Step::Join)?;
+        let all: Vec<(OwnedFd, CloneFlags)> = self
+            .plan
+            .join
+            .iter()
+            .map(open)
+            .collect::<Result<_, _>>()
+            .at(Step::Join)?;
         for (fd, flag) in &all {
             setns(fd, *flag).at(Step::Join)?;
         }
@@ -168,7 +185,8 @@ impl Entrance<'_> {
         }
         umask(Mode::S_IWGRP | Mode::S_IWOTH);
         if self.plan.unconfined {
-            self.write_own("attr/apparmor/exec", b"exec unconfined").at(Step::Label)?;
+            self.write_own("attr/apparmor/exec", b"exec unconfined")
+                .at(Step::Label)?;
         }
         self.become_the_user().at(Step::Identity)?;
         self.change_directory()
@@ -203,10 +221,15 @@ impl Entrance<'_> {
     }
 
     fn change_directory(&self) -> Result<(), Stop> {
-        let Some(cwd) = &self.plan.cwd else { return Ok(()) };
+        let Some(cwd) = &self.plan.cwd else {
+            return Ok(());
+        };
         let detail = |Stop(failure): Stop| {
             let path = crate::escape::escaped_path(&cwd.path);
-            Stop(Failure { detail: format!(" \"{path}\"; choose another with -w"), ..failure })
+            Stop(Failure {
+                detail: format!(" \"{path}\"; choose another with -w"),
+                ..failure
+            })
         };
         match chdir(&cwd.path) {
             Err(_) if !cwd.required => chdir("/").at(Step::Directory)?,
@@ -231,10 +254,20 @@ impl Entrance<'_> {
             Ok(()) => self.command.exec(),
             Err(e) => {
                 let errno = e.raw_os_error().unwrap_or(0);
-                return Failure { step: Step::Exec, errno, detail: String::new(), exec: None };
+                return Failure {
+                    step: Step::Exec,
+                    errno,
+                    detail: String::new(),
+                    exec: None,
+                };
             }
         };
-        Failure { step: Step::Exec, errno: 0, detail: String::new(), exec: Some(last) }
+        Failure {
+            step: Step::Exec,
+            errno: 0,
+            detail: String::new(),
+            exec: Some(last),
+        }
     }
 
     /// Writes one of this process's own files in the node's /proc.

@@ -39,7 +39,11 @@ impl CommandLine {
         };
         Self {
             candidates,
-            argv: plan.argv.iter().map(|a: &OsString| c_string(a.as_bytes())).collect(),
+            argv: plan
+                .argv
+                .iter()
+                .map(|a: &OsString| c_string(a.as_bytes()))
+                .collect(),
             env: plan.env.iter().map(|e| c_string(e)).collect(),
             searched,
         }
@@ -68,7 +72,10 @@ impl CommandLine {
             Some(path) => ExecReason::NotInPath(escaped(path).to_string()),
             None => ExecReason::Missing,
         };
-        ExecFailure { command: command.unwrap_or_default(), reason }
+        ExecFailure {
+            command: command.unwrap_or_default(),
+            reason,
+        }
     }
 }
 
@@ -89,7 +96,10 @@ fn failure(path: &Path, errno: Errno) -> ExecFailure {
         Errno::ENOENT | Errno::ENOEXEC | Errno::ELIBBAD => why_not(&head(path), errno),
         other => ExecReason::Other(other as i32),
     };
-    ExecFailure { command: crate::escape::escaped_path(path).to_string(), reason }
+    ExecFailure {
+        command: crate::escape::escaped_path(path).to_string(),
+        reason,
+    }
 }
 
 /// The beginning of the file, as far as it explains anything.
@@ -107,7 +117,10 @@ fn why_not(head: &[u8], errno: Errno) -> ExecReason {
     if let Some(line) = head.strip_prefix(b"#!") {
         let line = line.split(|b| *b == b'\n').next().unwrap_or_default();
         let line = line.trim_ascii();
-        let interpreter = line.split(|b| matches!(b, b' ' | b'\t')).next().unwrap_or_default();
+        let interpreter = line
+            .split(|b| matches!(b, b' ' | b'\t'))
+            .next()
+            .unwrap_or_default();
         return ExecReason::Interpreter(escaped(interpreter).to_string());
     }
     if !head.starts_with(b"\x7fELF") {
@@ -131,11 +144,19 @@ fn why_not(head: &[u8], errno: Errno) -> ExecReason {
 /// `e_machine` of an ELF header, in the byte order that it names.
 fn machine(elf: &[u8]) -> Option<u16> {
     let bytes = [*elf.get(18)?, *elf.get(19)?];
-    Some(if elf.get(5) == Some(&2) { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+    Some(if elf.get(5) == Some(&2) {
+        u16::from_be_bytes(bytes)
+    } else {
+        u16::from_le_bytes(bytes)
+    })
 }
 
 fn machine_of_node() -> u16 {
-    if cfg!(target_arch = "x86_64") { 62 } else { 183 }
+    if cfg!(target_arch = "x86_64") {
+        62
+    } else {
+        183
+    }
 }
 
 fn machine_name(machine: u16) -> String {
@@ -158,7 +179,10 @@ fn machine_name(machine: u16) -> String {
 /// The path in the first bytes that PT_INTERP would name: it is near the start in every real file.
 fn loader(elf: &[u8]) -> Option<&[u8]> {
     let at = elf.windows(4).position(|w| w == b"/lib")?;
-    elf[at..].split(|b| *b == 0).next().filter(|name| name.len() < 256)
+    elf[at..]
+        .split(|b| *b == 0)
+        .next()
+        .filter(|name| name.len() < 256)
 }
 
 #[cfg(test)]
@@ -175,14 +199,20 @@ mod tests {
     #[test]
     fn says_what_a_file_lacks() {
         let why = |head: &[u8]| why_not(head, Errno::ENOEXEC);
-        assert_eq!(why(b"#! /bin/b\x1b -e\nx"), ExecReason::Interpreter("/bin/b\\x1b".into()));
+        assert_eq!(
+            why(b"#! /bin/b\x1b -e\nx"),
+            ExecReason::Interpreter("/bin/b\\x1b".into())
+        );
         assert_eq!(why(b"echo hi\n"), ExecReason::Format);
         assert_eq!(why(b""), ExecReason::Format);
         let foreign = if machine_of_node() == 62 { 183 } else { 62 };
         assert!(matches!(why(&elf(foreign)), ExecReason::Architecture(..)));
         let mut dynamic = elf(machine_of_node());
         dynamic.extend(b"/lib64/ld-linux-x86-64.so.2\0rest");
-        assert_eq!(why(&dynamic), ExecReason::Loader("/lib64/ld-linux-x86-64.so.2".into()));
+        assert_eq!(
+            why(&dynamic),
+            ExecReason::Loader("/lib64/ld-linux-x86-64.so.2".into())
+        );
         assert!(matches!(why(b"\x7fELF"), ExecReason::Other(_)));
     }
 }

@@ -56,7 +56,11 @@ pub fn gather(proc: &HostProc, target: &Target, request: &Request) -> Result<Fac
 fn check_own_state(own: &Status) -> Result<(), Error> {
     match own.field("Threads") {
         Some("1") => {}
-        other => return Err(Error::Threads(other.unwrap_or("no known number of").to_owned())),
+        other => {
+            return Err(Error::Threads(
+                other.unwrap_or("no known number of").to_owned(),
+            ));
+        }
     }
     if own.field("Seccomp").is_some_and(|mode| mode != "0") && setns_is_filtered()? {
         return Err(Error::OwnSeccomp("setns"));
@@ -87,14 +91,25 @@ fn invalid_fd() -> std::os::fd::BorrowedFd<'static> {
 
 /// The container's environment and working directory: from its spec, else from its init.
 fn environment(target: &Target) -> Result<(Vec<Vec<u8>>, PathBuf), Error> {
-    let spec = target.container.spec.as_ref().and_then(|s| s.process.as_ref());
+    let spec = target
+        .container
+        .spec
+        .as_ref()
+        .and_then(|s| s.process.as_ref());
     if let Some(process) = spec {
         let env = process.env.iter().map(|e| e.clone().into_bytes()).collect();
         return Ok((env, PathBuf::from(&process.cwd)));
     }
     let environ = target.process.read("environ").unwrap_or_default();
     let env = environ.split(|b| *b == 0).map(<[u8]>::to_vec).collect();
-    Ok((env, target.process.read_link("cwd").map(PathBuf::from).unwrap_or_default()))
+    Ok((
+        env,
+        target
+            .process
+            .read_link("cwd")
+            .map(PathBuf::from)
+            .unwrap_or_default(),
+    ))
 }
 
 /// The account files, if anything depends on them: reading them costs time on every run.
@@ -122,7 +137,11 @@ fn accounts(
         host_root.as_fd()
     };
     let read = |wanted: bool, name| {
-        if wanted { account_file::read(proc, root, name) } else { AccountFile::NotRead }
+        if wanted {
+            account_file::read(proc, root, name)
+        } else {
+            AccountFile::NotRead
+        }
     };
     Ok((read(wants_passwd, "passwd"), read(wants_group, "group")))
 }
@@ -134,10 +153,15 @@ fn has_devpts(target: &Target) -> bool {
 }
 
 fn all_capabilities(proc: &HostProc) -> u64 {
-    let last = proc.read("sys/kernel/cap_last_cap").map_or(40, |b| number(&b));
+    let last = proc
+        .read("sys/kernel/cap_last_cap")
+        .map_or(40, |b| number(&b));
     u64::MAX >> (63 - last.clamp(0, 63))
 }
 
 fn number(file: &[u8]) -> i32 {
-    std::str::from_utf8(file).ok().and_then(|t| t.trim().parse().ok()).unwrap_or(0)
+    std::str::from_utf8(file)
+        .ok()
+        .and_then(|t| t.trim().parse().ok())
+        .unwrap_or(0)
 }

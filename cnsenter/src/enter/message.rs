@@ -149,7 +149,10 @@ impl fmt::Display for ExecFailure {
                 "\"{command}\" needs the dynamic loader \"{name}\", which the container does not have"
             ),
             ExecReason::Architecture(theirs, ours) => {
-                write!(f, "\"{command}\" is built for {theirs}, and this node is {ours}")
+                write!(
+                    f,
+                    "\"{command}\" is built for {theirs}, and this node is {ours}"
+                )
             }
             ExecReason::Format => write!(
                 f,
@@ -157,7 +160,11 @@ impl fmt::Display for ExecFailure {
                  sh {command}"
             ),
             ExecReason::Other(errno) => {
-                write!(f, "cannot execute \"{command}\": {}", io::Error::from_raw_os_error(*errno))
+                write!(
+                    f,
+                    "cannot execute \"{command}\": {}",
+                    io::Error::from_raw_os_error(*errno)
+                )
             }
         }
     }
@@ -183,7 +190,13 @@ impl Channel {
         let fds = fd.map(|fd| [fd.as_raw_fd()]);
         let rights = fds.as_ref().map(|fds| ControlMessage::ScmRights(fds));
         let parts = [IoSlice::new(&bytes)];
-        sendmsg::<()>(self.0.as_raw_fd(), &parts, rights.as_slice(), MsgFlags::MSG_NOSIGNAL, None)?;
+        sendmsg::<()>(
+            self.0.as_raw_fd(),
+            &parts,
+            rights.as_slice(),
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        )?;
         Ok(())
     }
 

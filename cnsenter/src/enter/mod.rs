@@ -35,7 +35,9 @@ pub enum Error {
     #[error("the container's init (PID {0}) has just ended; nothing was run")]
     InitGone(i32),
     /// The container is frozen.
-    #[error("the container is paused; resume it first (docker unpause, ctr task resume, podman unpause)")]
+    #[error(
+        "the container is paused; resume it first (docker unpause, ctr task resume, podman unpause)"
+    )]
     Paused,
     /// We have more than one thread, so setns(2) would refuse.
     #[error("cnsenter has {0} threads where it must have one; please report this")]
@@ -71,7 +73,9 @@ pub enum Error {
     #[error("the container was not entered within {0} s: is it being paused or stopped?")]
     Slow(u64),
     /// What is in force is not what was planned.
-    #[error("the command would not run as planned: its {what} would be {found} instead of {planned}; nothing was run")]
+    #[error(
+        "the command would not run as planned: its {what} would be {found} instead of {planned}; nothing was run"
+    )]
     NotAsPlanned {
         /// What differs.
         what: &'static str,
@@ -108,6 +112,9 @@ pub(crate) trait During<T> {
 
 impl<T, E: Into<io::Error>> During<T> for Result<T, E> {
     fn during(self, what: &'static str) -> Result<T, Error> {
-        self.map_err(|e| Error::Outside { what, source: e.into() })
+        self.map_err(|e| Error::Outside {
+            what,
+            source: e.into(),
+        })
     }
 }

@@ -64,8 +64,15 @@ impl Started {
     /// # Errors
     /// When they were taken before.
     pub fn running(&mut self) -> Result<Running<'_>, Error> {
-        let streams = self.streams.take().ok_or(Error::Lost("its streams were taken twice"))?;
-        Ok(Running { pid: self.pid, streams, group: self })
+        let streams = self
+            .streams
+            .take()
+            .ok_or(Error::Lost("its streams were taken twice"))?;
+        Ok(Running {
+            pid: self.pid,
+            streams,
+            group: self,
+        })
     }
 
     /// Ends our part: what the command left in the background lives on, outside its cgroup.
@@ -98,7 +105,11 @@ struct Crew {
 
 impl Crew {
     fn dismiss(&mut self) -> io::Result<()> {
-        let removed = self.placement.leaf.take().map_or(Ok(()), |leaf| leaf.remove());
+        let removed = self
+            .placement
+            .leaf
+            .take()
+            .map_or(Ok(()), |leaf| leaf.remove());
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
         }
@@ -115,7 +126,10 @@ impl Crew {
 impl Drop for Crew {
     fn drop(&mut self) {
         let leaf_killed = self.placement.leaf.as_ref().map(Leaf::kill);
-        for pid in [self.intermediate.take(), self.command.take()].into_iter().flatten() {
+        for pid in [self.intermediate.take(), self.command.take()]
+            .into_iter()
+            .flatten()
+        {
             let _ = kill(pid, Signal::SIGKILL);
             let _ = waitpid(pid, None);
         }
@@ -135,9 +149,15 @@ impl Starter<'_> {
         let command = CommandLine::new(self.plan);
         match self.attempt(&own_cgroup, &command, true) {
             // At the container's pids.max a process can join, but none be born (pids controller).
-            Err(Error::Inside { step: Step::Fork, source, .. } | Error::Outside { source, .. })
-                if self.request.cgroup == CgroupChoice::Target
-                    && source.raw_os_error() == Some(libc::EAGAIN) =>
+            Err(
+                Error::Inside {
+                    step: Step::Fork,
+                    source,
+                    ..
+                }
+                | Error::Outside { source, .. },
+            ) if self.request.cgroup == CgroupChoice::Target
+                && source.raw_os_error() == Some(libc::EAGAIN) =>
             {
                 self.attempt(&own_cgroup, &command, false)
             }
@@ -186,19 +206,32 @@ impl Starter<'_> {
         }
         drop((stdio, theirs));
 
-        let restorer = self.terminal.map(Terminal::restorer).transpose().during("save the terminal")?;
+        let restorer = self
+            .terminal
+            .map(Terminal::restorer)
+            .transpose()
+            .during("save the terminal")?;
         let outside = crew.placement.outside.as_ref().map(AsFd::as_fd);
         let guard = Guard::post(crew.placement.leaf.as_ref(), restorer.as_ref(), outside);
         crew.guard = Some(guard.during("start the guard process")?);
 
         let (pid, master) = self.await_ready(&ours, &mut crew)?;
-        crew.placement.admit(pid, born_in_leaf).during("move the command into its cgroup")?;
+        crew.placement
+            .admit(pid, born_in_leaf)
+            .during("move the command into its cgroup")?;
         self.trace.step(|| format!("command waits as PID {pid}"));
-        let command = self.proc.process(pid).map_err(|_| self.gone("before its start"))?;
+        let command = self
+            .proc
+            .process(pid)
+            .map_err(|_| self.gone("before its start"))?;
         verify(&command, self.plan, &self.proc.own()?.status()?)?;
-        self.trace.step(|| "checked what is in force against the plan");
+        self.trace
+            .step(|| "checked what is in force against the plan");
         if let Some(master) = master {
-            streams = Some(Streams::Pty { master, stdin: self.request.io.stdin });
+            streams = Some(Streams::Pty {
+                master,
+                stdin: self.request.io.stdin,
+            });
         }
         if let (Some(Streams::Pty { master, .. }), Some(terminal)) = (&streams, self.terminal) {
             let size = terminal.size();
@@ -222,7 +255,13 @@ impl Starter<'_> {
                 let uid = self.plan.identity.host_uid;
                 let (master, slave) = stdio::host_terminal(uid).during("make a terminal")?;
                 let stdio = Stdio::of_terminal(slave).during("make a terminal")?;
-                Ok((Some(stdio), Some(Streams::Pty { master, stdin: self.request.io.stdin })))
+                Ok((
+                    Some(stdio),
+                    Some(Streams::Pty {
+                        master,
+                        stdin: self.request.io.stdin,
+                    }),
+                ))
             }
             TerminalKind::None => {
                 let (stdio, streams) = stdio::pipes(self.request.io.stdin, &self.plan.identity)
@@ -302,7 +341,12 @@ impl Starter<'_> {
 
     /// What a failed step means.
     fn failed(&self, failure: Failure) -> Error {
-        let Failure { step, errno, detail, exec } = failure;
+        let Failure {
+            step,
+            errno,
+            detail,
+            exec,
+        } = failure;
         if let Some(exec) = exec {
             return Error::Exec(exec);
         }
@@ -315,7 +359,11 @@ impl Starter<'_> {
         } else {
             io::Error::from_raw_os_error(errno)
         };
-        Error::Inside { step, detail, source }
+        Error::Inside {
+            step,
+            detail,
+            source,
+        }
     }
 
     fn gone(&self, when: &'static str) -> Error {

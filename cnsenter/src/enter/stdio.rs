@@ -16,7 +16,6 @@ use crate::plan::Identity;
 use crate::supervise::{Streams, same_output};
 use crate::sys::pty;
 
-
 /// The command's three descriptors; a terminal serves as all of them.
 #[derive(Debug)]
 pub(super) struct Stdio {
@@ -29,7 +28,11 @@ pub(super) struct Stdio {
 impl Stdio {
     /// A terminal as all three.
     pub(super) fn of_terminal(slave: OwnedFd) -> io::Result<Self> {
-        Ok(Self { stdin: slave.try_clone()?, stdout: slave, stderr: None })
+        Ok(Self {
+            stdin: slave.try_clone()?,
+            stdout: slave,
+            stderr: None,
+        })
     }
 
     pub(super) fn stderr(&self) -> BorrowedFd<'_> {
@@ -50,14 +53,32 @@ pub(super) fn pipes(with_stdin: bool, owner: &Identity) -> io::Result<(Stdio, St
         let (read, write) = pipe()?;
         (read, Some(write))
     } else {
-        (open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?, None)
+        (
+            open(
+                "/dev/null",
+                OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+                Mode::empty(),
+            )?,
+            None,
+        )
     };
     let (our_stdout, stdout) = pipe()?;
-    let (our_stderr, stderr) =
-        if same_output() { (None, None) } else { pipe().map(|(r, w)| (Some(r), Some(w)))? };
+    let (our_stderr, stderr) = if same_output() {
+        (None, None)
+    } else {
+        pipe().map(|(r, w)| (Some(r), Some(w)))?
+    };
     Ok((
-        Stdio { stdin, stdout, stderr },
-        Streams::Pipes { stdin: our_stdin, stdout: our_stdout, stderr: our_stderr },
+        Stdio {
+            stdin,
+            stdout,
+            stderr,
+        },
+        Streams::Pipes {
+            stdin: our_stdin,
+            stdout: our_stdout,
+            stderr: our_stderr,
+        },
     ))
 }
 

@@ -34,12 +34,19 @@ pub fn pin(proc: &HostProc, container: Container) -> Result<Target, Error> {
     // In this order: if the process behind the pidfd still lives once the directory is open, both
     // are the same process.
     let pidfd = pidfd_open(pid).ok();
-    let process = proc.process(pid).map_err(|_| Error::InitGone(pid.as_raw()))?;
+    let process = proc
+        .process(pid)
+        .map_err(|_| Error::InitGone(pid.as_raw()))?;
     if pidfd.as_ref().is_some_and(has_ended) || !process.is_alive() {
         return Err(Error::InitGone(pid.as_raw()));
     }
     let root = process.open("root", OFlag::O_PATH | OFlag::O_DIRECTORY)?;
-    Ok(Target { container, process, pidfd, root })
+    Ok(Target {
+        container,
+        process,
+        pidfd,
+        root,
+    })
 }
 
 fn has_ended(pidfd: &OwnedFd) -> bool {

@@ -26,7 +26,11 @@ pub(super) fn verify(command: &Process, plan: &Plan, own: &Status) -> Result<(),
     numbers("supplementary groups", &groups, &planned)?;
     // What exec makes of root's capabilities is decided by the bounding set and the inheritable
     // one; those of other users are gone already.
-    mask("permitted capabilities", status.mask("CapPrm"), plan.capabilities)?;
+    mask(
+        "permitted capabilities",
+        status.mask("CapPrm"),
+        plan.capabilities,
+    )?;
     mask("bounding set", status.mask("CapBnd"), plan.bounding)?;
     mask("inheritable capabilities", status.mask("CapInh"), 0)?;
     mask("ambient capabilities", status.mask("CapAmb"), 0)?;
@@ -62,7 +66,11 @@ fn mask(what: &'static str, found: Option<u64>, planned: u64) -> Result<(), Erro
 }
 
 fn differs(what: &'static str, found: String, planned: String) -> Error {
-    Error::NotAsPlanned { what, found, planned }
+    Error::NotAsPlanned {
+        what,
+        found,
+        planned,
+    }
 }
 
 fn namespace_name(ns: Namespace) -> &'static str {

@@ -85,9 +85,16 @@ impl Plan {
     #[must_use]
     pub fn summary(&self) -> String {
         let names: Vec<_> = self.join.iter().map(|(ns, _)| ns.name()).collect();
-        let joins = if names.is_empty() { "no namespace".to_owned() } else { names.join(", ") };
+        let joins = if names.is_empty() {
+            "no namespace".to_owned()
+        } else {
+            names.join(", ")
+        };
         let (uid, gid) = (self.identity.uid, self.identity.gid);
-        format!("will join {joins}; run as {uid}:{gid} with capabilities {:x}", self.capabilities)
+        format!(
+            "will join {joins}; run as {uid}:{gid} with capabilities {:x}",
+            self.capabilities
+        )
     }
 
     /// Whether this namespace is joined.
