@@ -52,10 +52,12 @@ pub enum Error {
         at: Option<i64>,
     },
     /// Its process waits to be started.
-    #[error("container {} is created but not started", escaped(.id))]
+    #[error("container {} {}", escaped(.id), not_started(*.waiting))]
     NotStarted {
         /// Its ID.
         id: String,
+        /// Whether it has a process that waits; else it was never started, or its runtime forgot.
+        waiting: bool,
     },
     /// Its state directory is half there.
     #[error("container {} is just being created or deleted", escaped(.id))]
@@ -229,6 +231,14 @@ impl Error {
             Self::State { .. } => "run as root on the node, or in a pod with the node's root at --host-root".into(),
             Self::Zombie(_) | Self::Client(_) | Self::Proc(_) => return None,
         })
+    }
+}
+
+fn not_started(waiting: bool) -> &'static str {
+    if waiting {
+        "is created but not started"
+    } else {
+        "has no process: it was not started, or not again"
     }
 }
 

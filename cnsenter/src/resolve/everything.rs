@@ -49,6 +49,13 @@ pub(super) fn everything(ctx: &Context<'_>, all: bool) -> Result<Listing, Error>
             containers.push(container);
         }
     }
+    if all {
+        for container in stores.recorded(ctx, "").containers {
+            if !containers.iter().any(|c| c.id == container.id) {
+                containers.push(container);
+            }
+        }
+    }
     stores.name_all(ctx, &mut containers);
     let left_out = |e: &dyn std::error::Error| Warning(format!("left out: {}", chain(e)));
     warnings.extend(stores.problems.iter().map(|e| left_out(e)));

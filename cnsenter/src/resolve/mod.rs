@@ -178,3 +178,6 @@ fn seconds(rfc3339: &str) -> Option<i64> {
     let at: jiff::Timestamp = rfc3339.parse().ok()?;
     (at.as_second() > -62_000_000_000).then(|| at.as_second())
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,9 @@ impl<'a> Search<'a> {
         let loaded = self.stores.find(ctx, word, scheme);
         self.take(loaded, |_| true);
         if self.is_settled() || word.len() < Query::MIN_PREFIX || is_full_id(word) {
+            if !self.is_settled() {
+                self.take(self.stores.recorded(ctx, word), |_| true);
+            }
             return;
         }
         let entries = self.stores.entries(ctx, scheme);
@@ -98,6 +101,9 @@ impl<'a> Search<'a> {
         let quoted = format!("\"{word}\"");
         let mentioned = self.stores.mentioning(&entries, &[&quoted]);
         self.take(self.stores.read_all(ctx, &mentioned), |c| is_named(c, word));
+        if !self.is_settled() {
+            self.take(self.stores.recorded(ctx, word), |_| true);
+        }
         if !self.is_settled() && !sure {
             self.take(self.stores.read_all(ctx, prefixed()), |_| true);
         }
@@ -272,7 +278,10 @@ impl<'a> Search<'a> {
         for c in self.candidates.iter().filter(|c| !c.sandbox) {
             let id = c.id.clone();
             match c.state {
-                State::Created(_) => return Err(Error::NotStarted { id }),
+                State::Created(pid) => {
+                    let waiting = pid.is_some();
+                    return Err(Error::NotStarted { id, waiting });
+                }
                 State::Exited { code, at } => {
                     let later = ended.as_ref().is_none_or(|(_, _, last)| at > *last);
                     if later {

@@ -187,6 +187,18 @@ impl Stores {
         ids
     }
 
+    /// Podman's and CRI-O's containers that `word` means by ID, prefix or name, and that have no
+    /// running folder: never started, or not since the node was.
+    pub(super) fn recorded(&self, ctx: &Context<'_>, word: &str) -> Loaded {
+        let stores = self.all.iter().filter(|s| s.layout == Layout::Storage);
+        Loaded {
+            containers: stores
+                .flat_map(|s| storage::recorded(ctx, s, word))
+                .collect(),
+            problems: Vec::new(),
+        }
+    }
+
     /// The entries whose spec holds all of `words`, cheaply: the file is searched, not parsed.
     pub(super) fn mentioning(&self, entries: &[Entry], words: &[&str]) -> Vec<Entry> {
         let finders: Vec<_> = words.iter().map(memchr::memmem::Finder::new).collect();

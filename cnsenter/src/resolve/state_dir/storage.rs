@@ -149,6 +149,24 @@ pub(super) fn ids_of_name(ctx: &Context<'_>, store: &Store, name: &str) -> Vec<S
     all.map(|n| n.id).collect()
 }
 
+/// See [`super::Stores::recorded`].
+pub(super) fn recorded(ctx: &Context<'_>, store: &Store, word: &str) -> Vec<Container> {
+    let meant = |n: &Names| n.id.starts_with(word) || n.names.iter().any(|x| x == word);
+    let all = all_names(ctx, store).into_iter().filter(meant);
+    let read = |n: Names| {
+        let mut container = Container::new(&n.id, store.runtime);
+        container.owner = store.owner;
+        container.source = Source::StateDir(store.data.clone().unwrap_or_default());
+        container.state = match exited(ctx, store, &n.id) {
+            State::Exited { code: None, .. } => State::Created(None),
+            ended => ended,
+        };
+        container.name = n.names.into_iter().next();
+        container
+    };
+    all.map(read).collect()
+}
+
 /// Fills in names and images.
 pub(super) fn name_all(ctx: &Context<'_>, store: &Store, containers: &mut [Container]) {
     #[derive(Default, Deserialize)]
