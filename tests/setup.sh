@@ -19,6 +19,8 @@ packages=(
   busybox-static iproute2 util-linux uidmap slirp4netns fuse-overlayfs
   # what tests and benchmarks look with
   tmux hyperfine strace
+  # shells that complete
+  zsh fish
   # the virtual machine: another kernel, cgroup v2, AppArmor
   qemu-system-x86 apparmor cpio
 )

@@ -4,6 +4,7 @@
 //! [`supervise`] stays with the command to its end. ARCHITECTURE.md has the picture.
 
 pub mod cli;
+pub mod completion;
 pub mod enter;
 pub mod escape;
 pub mod exit;
