@@ -30,7 +30,11 @@ dist: ## The static binary that is shipped
 	install -D -m 755 $(CARGO_TARGET_DIR)/$(MUSL)/dist/cnsenter $(CACHE)/dist/cnsenter
 	@ls -l $(CACHE)/dist/cnsenter
 
+man: ## The man pages, into $(CACHE)/dist/man
+	cargo run --quiet -p cnsenter --example man -- $(CACHE)/dist/man
+	@ls $(CACHE)/dist/man
+
 clean: ## Remove the builds; what setup made is kept
 	cargo clean
 
-.PHONY: help setup build test lint dist clean
+.PHONY: help setup build test lint dist man clean
