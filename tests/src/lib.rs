@@ -24,18 +24,20 @@
 
 mod cache;
 mod command;
-//mod image;
+mod image;
 mod leaks;
 mod live;
 pub mod node;
 mod pty;
-//mod runtime;
+mod runtime;
 
 pub use cache::Cache;
 pub use command::{Cmd, Output};
-//pub use image::Image;
+pub use image::Image;
 pub use leaks::{Snapshot, open_files};
 pub use live::Live;
 pub use node::Node;
 pub use pty::Pty;
-//pub use runtime::{Container, ContainerSpec, Kind, Runtime};
+pub use runtime::{
+    Container, ContainerSpec, Containerd, Cri, Daemon, Engine, Kind, Oci, Pod, Runtime,
+};

@@ -160,6 +160,12 @@ impl Node {
         Snapshot::take(self)
     }
 
+    /// The folder [`SCRATCH`] as a path of the host, for programs that resolve paths.
+    pub fn scratch(&self) -> PathBuf {
+        let name = Path::new(SCRATCH).file_name().expect("it has a name");
+        Folder(self.0.folder.clone()).disk().join(name)
+    }
+
     pub(crate) fn groups(&self) -> &Groups {
         &self.0.groups
     }
