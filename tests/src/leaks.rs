@@ -13,8 +13,8 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// All that could leak on a node, each thing as a line of text.
 ///
-/// Open files are those of the processes that are named `watched`; a daemon opens and closes
-/// files as it likes.
+/// Open files are not among them, because a daemon opens and closes files as it likes; see
+/// [`open_files`] for those of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     processes: BTreeSet<String>,
@@ -118,16 +118,16 @@ fn describe(node: &Node, pid: &str) -> Option<String> {
     Some(format!("{pid} {} {}", name.trim(), words.trim()))
 }
 
+/// Podman binds this folder to itself, and undoes that when it likes.
+const PODMANS: &str = "/var/lib/containers/storage/overlay";
+
 /// The mount points on the node; IDs and ages do not matter.
 fn mounts(node: &Node) -> Vec<String> {
     let text = fs::read_to_string(format!("/proc/{}/mountinfo", node.init())).unwrap_or_default();
     let brief = |line: &str| {
         let (place, source) = line.split_once(" - ")?;
-        Some(format!(
-            "{} {}",
-            place.split(' ').nth(4)?,
-            source.split(' ').next()?
-        ))
+        let place = place.split(' ').nth(4).filter(|&place| place != PODMANS)?;
+        Some(format!("{place} {}", source.split(' ').next()?))
     };
     text.lines().filter_map(brief).collect()
 }
