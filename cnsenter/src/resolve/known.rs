@@ -47,7 +47,7 @@ const TASKS: [(Runtime, &str, &[&str]); 6] = [
     (
         Runtime::Containerd,
         "/run/containerd",
-        &["/run/containerd/runc", "/run/docker/runtime-runc"],
+        &["/run/containerd/runc"],
     ),
     (
         Runtime::Containerd,

@@ -308,9 +308,20 @@ impl<'a> Search<'a> {
     }
 
     fn sandbox(ctx: &Context<'_>, stores: &mut Stores, sandbox: &Container) -> Error {
-        let entries = stores.entries(ctx, None);
+        let entries = match ctx.lookup.endpoint {
+            Some(_) => Vec::new(),
+            None => stores.entries(ctx, None),
+        };
         let entries = stores.mentioning(&entries, &[&sandbox.id]);
-        let all = stores.read_all(ctx, &entries).containers;
+        let mut all = stores.read_all(ctx, &entries).containers;
+        if let (Some(pod), true) = (&sandbox.pod, all.is_empty()) {
+            let question = Question::Pod {
+                namespace: pod.namespace.clone(),
+                pod: pod.name.clone(),
+            };
+            // Only for the hint: without an answer there is none.
+            all = daemon::ask(ctx, &question).map_or_else(|_| Vec::new(), |a| a.containers);
+        }
         let mut containers: Vec<String> = all
             .iter()
             .filter(|c| !c.sandbox && is_live(c))

@@ -327,7 +327,11 @@ fn created_or(ctx: &Context<'_>, store: &Store, below: &[&str], state: State) ->
     let State::Running(pid) = state else {
         return state;
     };
-    let waits = store.oci_roots.iter().any(|root| {
+    let roots = match below {
+        ["moby", _] => &["/run/docker/runtime-runc"],
+        _ => store.oci_roots,
+    };
+    let waits = roots.iter().any(|root| {
         let mut path = ctx.lookup.host_root.join(root.trim_start_matches('/'));
         path.extend(below);
         nix::sys::stat::lstat(&path.join("exec.fifo")).is_ok()
