@@ -223,9 +223,11 @@ impl<'a> Search<'a> {
         if scan.foreign {
             self.warnings.push(Warning(FOREIGN.into()));
         }
-        // What a runtime itself says of a container counts for more.
         for container in scan.containers {
-            if !self.candidates.iter().any(|c| c.id == container.id) {
+            // What a runtime itself says counts for more, unless it only has an old record.
+            let record = |c: &Container| matches!(c.state, State::Created(None) | State::Unknown);
+            let known = |c: &&Container| c.id == container.id;
+            if self.candidates.iter().find(known).is_none_or(record) {
                 self.candidates.push(container);
             }
         }

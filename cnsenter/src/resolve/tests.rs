@@ -311,15 +311,18 @@ fn half_a_state_directory_is_told() {
     assert!(matches!(e, Error::State { .. }), "{e}");
 }
 
-/// A listener that answers whoever connects with `answer`, and then nothing.
+/// A listener that answers whatever it is asked with `answer`, and then nothing.
 fn listen(path: &Path, answer: &'static [u8]) {
-    use std::io::Write;
+    use std::io::{Read, Write};
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(path).unwrap();
     std::thread::spawn(move || {
         let mut open = Vec::new();
         for mut stream in listener.incoming().flatten() {
-            let _ = stream.write_all(answer);
+            if !answer.is_empty() {
+                let _ = stream.read(&mut [0; 1024]);
+                let _ = stream.write_all(answer);
+            }
             open.push(stream);
         }
     });
