@@ -314,6 +314,8 @@ mod tests {
     #[test]
     fn names_from_another_cgroup_namespace_are_refused() {
         assert_eq!(of("/../docker/$A"), None);
+        let mixed = format!("4:pids:/docker/{A}\n0::/../x\n");
+        assert_eq!(container_of(mixed.as_bytes()), None);
         assert_eq!(of("/../../system.slice/docker-$A.scope"), None);
     }
 

@@ -291,6 +291,12 @@ fn an_ended_process_and_a_reused_pid_are_told() {
     // The process has ended.
     node.task(&id(0xaa), pid, "web-0", Some("app"));
     node.children[0].kill().unwrap();
+    while pinned.is_alive() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // A zombie, until its parent takes notice.
+    let e = node.resolve(&id(0xaa)).unwrap_err();
+    assert!(matches!(e, Error::Exited { .. }), "{e}");
     node.children[0].wait().unwrap();
     assert!(confirm(&proc, &container, &pinned, &node.lookup()).is_err());
     assert!(matches!(
