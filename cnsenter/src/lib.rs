@@ -9,6 +9,7 @@ pub mod enter;
 pub mod escape;
 pub mod exit;
 pub mod hostproc;
+pub mod inspect;
 pub mod list;
 pub mod pause;
 pub mod plan;

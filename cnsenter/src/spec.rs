@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// The largest config.json that is read, in bytes: a generous multiple of any real one.
 pub const LIMIT: u64 = 16 << 20;
@@ -40,6 +41,18 @@ pub struct Linux {
     pub namespaces: Vec<SpecNamespace>,
     /// Where its cgroup is.
     pub cgroups_path: String,
+    /// Which system calls it may make.
+    pub seccomp: Option<Seccomp>,
+}
+
+/// `linux.seccomp` of the spec: as much as says how strict it is.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Seccomp {
+    /// What becomes of a call that no rule names: `SCMP_ACT_ERRNO`.
+    pub default_action: String,
+    /// The rules, counted but not read.
+    pub syscalls: Vec<IgnoredAny>,
 }
 
 /// One entry of `linux.namespaces`.
