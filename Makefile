@@ -18,6 +18,9 @@ build: ## Build cnsenter, static, as the tests use it
 test: setup build ## All tests: unit tests, and every suite on real runtimes (as root)
 	cargo test --workspace
 
+demo: ## Show what cnsenter is for, on a container of its own (as root; leaves nothing behind)
+	@tests/demo.sh
+
 lint: ## Formatting, clippy, licenses and advisories of dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
@@ -37,4 +40,4 @@ man: ## The man pages, into $(CACHE)/dist/man
 clean: ## Remove the builds; what setup made is kept
 	cargo clean
 
-.PHONY: help setup build test lint dist man clean
+.PHONY: help setup build test demo lint dist man clean
