@@ -45,3 +45,26 @@ fn four_gibibytes() {
         println!("direct {direct_rate:.2} GB/s, relayed {relayed:.2} GB/s, {ratio:.2}");
     }
 }
+
+#[test]
+#[ignore = "a measurement"]
+fn half_a_gibibyte_through_a_terminal() {
+    const SCRIPT: &str = "exec head -c 536870912 /dev/zero";
+    for _ in 0..4 {
+        let (out, theirs) = pipe();
+        let mut reference = Command::new("script")
+            .args(["-qc", SCRIPT, "/dev/null"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(theirs))
+            .spawn()
+            .unwrap();
+        let reference_rate = rate(out);
+        reference.wait().unwrap();
+        let (out, theirs) = pipe();
+        let pid = case(SCRIPT).tty().start(null(), theirs, null());
+        let relayed = rate(out);
+        assert_eq!(wait(pid), 0);
+        let ratio = relayed / reference_rate;
+        println!("script {reference_rate:.3} GB/s, relayed {relayed:.3} GB/s, {ratio:.2}");
+    }
+}
