@@ -54,9 +54,14 @@ fn a_background_child_that_writes_for_ever_is_not_followed() {
     let start = Instant::now();
     let (out, theirs) = pipe();
     let pid = case("yes & sleep 0.2; exit 4").start(null(), theirs, null());
+    // Slower than the writer: there always is more.
     let reader = std::thread::spawn(move || {
-        std::io::copy(&mut File::from(out), &mut std::io::sink()).unwrap();
+        let mut out = File::from(out);
+        while out.read(&mut [0; 64 << 10]).unwrap() > 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     });
+    eventually("ends", || has_ended(pid));
     assert_eq!(wait(pid), 4);
     assert!(start.elapsed() < Duration::from_secs(5));
     reader.join().unwrap();
@@ -102,6 +107,7 @@ fn timeout_asks_then_kills() {
     let start = Instant::now();
     assert_eq!(output_of(stubborn).1, 124);
     assert!(start.elapsed() >= Duration::from_millis(200) + super::GRACE);
+    assert!(start.elapsed() < Duration::from_millis(200) + super::GRACE * 2);
 
     let mut stopped = case("kill -STOP $$");
     stopped.timeout = Some(Duration::from_millis(200));
@@ -155,8 +161,9 @@ fn a_command_that_stops_stops_nobody_else() {
 #[test]
 fn a_signal_ends_the_wait_for_a_stalled_reader() {
     let (_out, theirs) = pipe();
-    // More than the pipes hold at first would block the command itself.
-    let pid = case("head -c 100000 /dev/zero").start(null(), theirs, null());
+    // Full from the beginning, as a pipe holds 64 KiB.
+    nix::unistd::write(&theirs, &[0; 64 << 10]).unwrap();
+    let pid = case("echo more").start(null(), theirs, null());
     std::thread::sleep(Duration::from_millis(300));
     kill(pid, Signal::SIGTERM).unwrap();
     assert_eq!(wait(pid), 143);

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::session::Session;
@@ -166,9 +166,7 @@ fn wait(pid: Pid) -> i32 {
 }
 
 fn has_ended(pid: Pid) -> bool {
-    waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT)).is_err()
-        || std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .map_or(true, |stat| stat.contains(") Z"))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z"))
 }
 
 /// Waits for a condition; fails the test after 10 s.
