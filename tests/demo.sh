@@ -89,18 +89,31 @@ make_cgroups() {
   controllers=$(cat /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true)
 }
 
-remove_cgroups() {
-  local left controller
+# On v1 runc makes the group in every hierarchy.
+remove_groups() {
+  local left
   for _ in $(seq 100); do
-    # On v1 runc makes the group in every hierarchy.
-    left=$(find /sys/fs/cgroup -depth -type d \( -path "*$cgroup" -o -path "*$cgroup/*" \) 2>/dev/null) || true
-    [ -n "$left" ] || break
+    left=$(find /sys/fs/cgroup -depth -type d \( -path "*$1" -o -path "*$1/*" \) 2>/dev/null) || true
+    [ -n "$left" ] || return 0
     xargs rmdir 2>/dev/null <<<"$left" || sleep 0.1
   done
-  [ -z "$left" ] || say "could not remove $left"
+  say "could not remove $left"
+}
+
+remove_cgroups() {
+  local controller
+  remove_groups "$cgroup"
   for controller in $(cat /sys/fs/cgroup/cgroup.subtree_control 2>/dev/null || true); do
     [[ " $controllers " == *" $controller "* ]] ||
       echo "-$controller" >/sys/fs/cgroup/cgroup.subtree_control || true
+  done
+}
+
+# What a demo that was killed left: its groups, since its processes and mounts died with it.
+remove_stale_cgroups() {
+  local group
+  for group in $(find /sys/fs/cgroup -maxdepth 2 -type d -name 'kpexec-demo-*' -printf '/%f\n' | sort -u); do
+    [ -e "/proc/${group##*-}" ] || remove_groups "$group"
   done
 }
 
@@ -124,6 +137,7 @@ stage() {
   say "building cnsenter (the first time takes minutes)"
   make -s -C "$here/.." build
 
+  remove_stale_cgroups
   cgroup=/kpexec-demo-$$
   make_cgroups
   # KILL, since a PID namespace's init ignores the rest; and it dies with us in any case.
