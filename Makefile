@@ -36,6 +36,10 @@ dist: ## The static binary that is shipped
 	install -D -m 755 $(CARGO_TARGET_DIR)/$(MUSL)/dist/cnsenter $(CACHE)/dist/cnsenter
 	@ls -l $(CACHE)/dist/cnsenter
 
+FUZZ_SECONDS ?= 60
+fuzz: ## Fuzz every parser of what containers and daemons write, FUZZ_SECONDS each
+	cnsenter/fuzz/run.sh $(FUZZ_SECONDS)
+
 man: ## The man pages, into $(CACHE)/dist/man
 	cargo run --quiet -p cnsenter --example man -- $(CACHE)/dist/man
 	@ls $(CACHE)/dist/man
@@ -43,4 +47,4 @@ man: ## The man pages, into $(CACHE)/dist/man
 clean: ## Remove the builds; what setup made is kept
 	cargo clean
 
-.PHONY: help setup build test demo lint dist man clean
+.PHONY: help setup build test demo lint dist fuzz man clean

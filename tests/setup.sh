@@ -12,7 +12,7 @@ go_needed=1.26
 
 packages=(
   # to build
-  gcc libc6-dev make musl-tools pkg-config protobuf-compiler libseccomp-dev
+  gcc g++ libc6-dev make musl-tools pkg-config protobuf-compiler libseccomp-dev
   # runtimes, as Debian ships them
   containerd runc crun docker.io podman conmon containernetworking-plugins
   # what containers and nodes are made of
