@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::list;
 use crate::request::{
     CgroupChoice, DAEMON_TIMEOUT, Error, IdOrName, Io, Lookup, Namespace, Query, Request,
     RuntimeChoice, Tty, UserSpec,
 };
+use crate::{inspect, list};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -99,22 +99,11 @@ pub struct InspectArgs {
     #[arg(value_name = "TARGET")]
     pub target: String,
     /// Output format
-    #[arg(short, long, value_enum, default_value_t = InspectFormat::Table)]
-    pub output: InspectFormat,
+    #[arg(short, long, value_enum, default_value_t = inspect::Format::Table)]
+    pub output: inspect::Format,
     /// Where to look.
     #[command(flatten)]
     pub lookup: LookupArgs,
-}
-
-/// Formats of `inspect`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum InspectFormat {
-    /// For people
-    Table,
-    /// JSON
-    Json,
-    /// YAML
-    Yaml,
 }
 
 /// Where containers are looked up.

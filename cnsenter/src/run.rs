@@ -1,18 +1,22 @@
 //! The program's story: from the command line to the command's exit code.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::cli::{Caller, ExecArgs, Invocation, LsArgs, Sub};
+use crate::cli::{Caller, ExecArgs, InspectArgs, Invocation, LsArgs, Sub};
 use crate::enter::{self, Starter};
 use crate::hostproc::HostProc;
 use crate::plan;
-use crate::request::{CgroupChoice, Request};
+use crate::request::{CgroupChoice, Lookup, Query, Request};
 use crate::resolve;
 use crate::supervise::{self, ExitReason, Signals, Terminal};
 use crate::trace::Trace;
-use crate::{exit, list, request, seal};
+use crate::{completion, exit, inspect, list, request, seal};
+
+/// How long a daemon may take while somebody waits for a TAB.
+const COMPLETION_TIMEOUT: Duration = Duration::from_millis(700);
 
 /// What ended cnsenter before, or instead of, its command.
 #[derive(Debug, thiserror::Error)]
@@ -81,13 +85,25 @@ impl Error {
         let mut line = format!("cnsenter: {self}");
         let mut source = std::error::Error::source(self);
         while let Some(cause) = source {
-            line.push_str(&format!(": {cause}"));
+            line.push_str(": ");
+            line.push_str(&describe(cause));
             source = cause.source();
         }
         eprintln!("{line}");
         if let Some(hint) = self.hint() {
             eprintln!("  {hint}");
         }
+    }
+}
+
+/// A cause in words; the standard library would add "(os error N)".
+fn describe(cause: &(dyn std::error::Error + 'static)) -> String {
+    let errno = cause
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::raw_os_error);
+    match errno {
+        Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
+        None => cause.to_string(),
     }
 }
 
@@ -104,6 +120,10 @@ pub fn main() -> ExitCode {
 }
 
 fn run(args: Vec<OsString>) -> Result<u8, Error> {
+    if completion::is_requested() {
+        completion::answer(args, candidates);
+        return Ok(0);
+    }
     if let Some(request) = seal::received()? {
         return execute(&request);
     }
@@ -186,7 +206,16 @@ fn subcommand(sub: Sub) -> Result<u8, Error> {
             crate::pause::run();
             Ok(0)
         }
-        Sub::Inspect(_) | Sub::Completion { .. } => Ok(0),
+        Sub::Inspect(args) => inspect(args),
+        Sub::Completion { shell } => {
+            completion::write_script(shell, &mut io::stdout().lock()).map_err(|source| {
+                Error::System {
+                    what: "write the completion script",
+                    source,
+                }
+            })?;
+            Ok(0)
+        }
     }
 }
 
@@ -202,6 +231,38 @@ fn list(args: LsArgs) -> Result<u8, Error> {
     let warnings = list::run(&options, &HostProc::open()?, &lookup, &mut out)?;
     warn(&warnings);
     Ok(0)
+}
+
+fn inspect(args: InspectArgs) -> Result<u8, Error> {
+    let query = Query::parse(&args.target)?;
+    let lookup = args.lookup.lookup(&caller());
+    let proc = HostProc::open()?;
+    let found = resolve::resolve(&proc, &query, &lookup, &Trace::new(false))?;
+    warn(&found.warnings);
+    let target = enter::pin(&proc, found.container)?;
+    resolve::confirm(&proc, &target.container, &target.process, &lookup)?;
+    let report = inspect::inspect(&proc, &target.container, &target.process)?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    report
+        .write(args.output, &mut out)
+        .and_then(|()| out.flush())
+        .map_err(|source| Error::System {
+            what: "write the report",
+            source,
+        })?;
+    Ok(0)
+}
+
+/// What a shell's TAB may choose from.
+fn candidates() -> Vec<resolve::Container> {
+    let lookup = Lookup {
+        timeout: COMPLETION_TIMEOUT,
+        ..Lookup::default()
+    };
+    let list = HostProc::open()
+        .ok()
+        .and_then(|proc| resolve::list(&proc, &lookup, false).ok());
+    list.map(|l| l.containers).unwrap_or_default()
 }
 
 fn warn(warnings: &[resolve::Warning]) {
