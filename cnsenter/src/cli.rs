@@ -417,9 +417,8 @@ impl ExecArgs {
 
 /// A time such as `30s`, `5m` or `1h30m`; more than zero.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    text.parse::<jiff::SignedDuration>()
+    humantime::parse_duration(text)
         .ok()
-        .and_then(|d| Duration::try_from(d).ok())
         .filter(|d| !d.is_zero())
         .ok_or_else(|| "write a time such as 30s, 5m or 1h30m".to_owned())
 }

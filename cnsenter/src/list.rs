@@ -12,13 +12,12 @@
 
 use std::io::{self, Write};
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::escape::escaped;
 use crate::hostproc::HostProc;
 use crate::request::Lookup;
-use crate::resolve::{self, Container, Runtime, State, Warning};
+use crate::resolve::{self, Container, Runtime, State, Warning, rfc3339};
 
 /// How many characters of a full ID the table shows, as crictl does.
 const SHORT_ID: usize = 13;
@@ -155,12 +154,12 @@ impl<'a> From<&'a Container> for Row<'a> {
             pid: c.state.pid().map(nix::unistd::Pid::as_raw),
             sandbox: c.sandbox,
             image: c.image.as_deref(),
-            created: c.created.and_then(time),
+            created: c.created.map(rfc3339),
             handler: c.handler.as_deref(),
             runtime_namespace: c.runtime_namespace.as_deref(),
             owner: (c.owner != 0).then_some(c.owner),
             exit_code,
-            exited_at: at.and_then(time),
+            exited_at: at.map(rfc3339),
             source: c.source.to_string(),
         }
     }
@@ -170,10 +169,6 @@ impl<'a> From<&'a Container> for Row<'a> {
 fn name(c: &Container) -> Option<&str> {
     let in_pod = c.pod.as_ref().and_then(|p| p.container.as_deref());
     in_pod.or(c.name.as_deref())
-}
-
-fn time(seconds: i64) -> Option<String> {
-    Timestamp::from_second(seconds).ok().map(|t| t.to_string())
 }
 
 /// A column's heading, and a container's cell in it.
@@ -206,7 +201,7 @@ const COLUMNS: [Column; 12] = [
     ("RUNTIME", |c| c.runtime.name().to_owned()),
     ("FULL ID", |c| c.id.clone()),
     ("IMAGE", |c| c.image.clone().unwrap_or_default()),
-    ("CREATED", |c| c.created.and_then(time).unwrap_or_default()),
+    ("CREATED", |c| c.created.map(rfc3339).unwrap_or_default()),
     ("HANDLER", |c| c.handler.clone().unwrap_or_default()),
     ("NAMESPACE", |c| {
         c.runtime_namespace.clone().unwrap_or_default()

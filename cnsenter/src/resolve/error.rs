@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use crate::escape::{escaped, escaped_path};
 use crate::hostproc;
@@ -250,18 +251,20 @@ fn left_out(unasked: &[Warning]) -> String {
     format!(" that could be found ({})", all.join("; "))
 }
 
-/// ` with code 1 at 2026-01-02 03:04:05 UTC (4 min ago)`, as far as it is known.
+/// ` with code 1 at 2026-01-02T03:04:05Z (4 min ago)`, as far as it is known.
 fn exit_words(code: Option<i32>, at: Option<i64>) -> String {
     let mut words = code.map(|c| format!(" with code {c}")).unwrap_or_default();
-    if let Some(at) = at.and_then(|s| jiff::Timestamp::from_second(s).ok()) {
-        let ago = jiff::Timestamp::now().as_second() - at.as_second();
-        words += &format!(
-            " at {} UTC ({})",
-            at.strftime("%Y-%m-%d %H:%M:%S"),
-            age(ago)
-        );
+    if let Some(at) = at {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0, |d| d.as_secs().cast_signed());
+        words += &format!(" at {} ({})", rfc3339(at), age(now.saturating_sub(at)));
     }
     words
+}
+
+/// A time in seconds since the epoch, as RFC 3339 writes it.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    prost_types::Timestamp { seconds, nanos: 0 }.to_string()
 }
 
 /// `90` as `90 s ago`.
@@ -285,7 +288,7 @@ mod tests {
         assert_eq!(exit_words(Some(3), None), " with code 3");
         let words = exit_words(Some(137), Some(0));
         assert!(
-            words.starts_with(" with code 137 at 1970-01-01 00:00:00 UTC ("),
+            words.starts_with(" with code 137 at 1970-01-01T00:00:00Z ("),
             "{words}"
         );
         assert_eq!(age(90), "90 s ago");

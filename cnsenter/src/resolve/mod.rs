@@ -22,6 +22,7 @@ pub use docker::{
     Inspected as DockerInspected, parse_inspect as parse_docker_inspect,
     parse_list as parse_docker_list,
 };
+pub(crate) use error::rfc3339;
 pub use error::{EndpointError, Error, OtherKernel, Warning};
 pub use state_dir::{
     Names, OciState, parse_containers, parse_crun_status, parse_docker_config, parse_runc_state,
@@ -175,8 +176,8 @@ fn given(proc: &HostProc, pid: Pid) -> Result<Found, Error> {
 
 /// A time as Go's JSON has it, in seconds since the epoch; None for Go's zero time.
 fn seconds(rfc3339: &str) -> Option<i64> {
-    let at: jiff::Timestamp = rfc3339.parse().ok()?;
-    (at.as_second() > -62_000_000_000).then(|| at.as_second())
+    let at: prost_types::Timestamp = rfc3339.parse().ok()?;
+    (at.seconds > -62_000_000_000).then_some(at.seconds)
 }
 
 #[cfg(test)]
