@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 
 use crate::hostproc::{self, HostProc, Process};
+use crate::request::Lookup;
 
+use super::known;
 use super::{Container, Runtime, Source, State, Witness};
 
 /// Which container a process is in.
@@ -21,6 +23,15 @@ pub struct Named {
     pub id: String,
     /// containerd's namespace, where the name has it.
     pub namespace: Option<String>,
+}
+
+impl Named {
+    /// Whether `--runtime` and `--runtime-namespace` let it through.
+    pub(super) fn is_wanted(&self, lookup: &Lookup) -> bool {
+        let namespace = lookup.runtime_namespace.as_ref();
+        known::wants(lookup, self.runtime)
+            && namespace.is_none_or(|wanted| self.namespace.as_ref() == Some(wanted))
+    }
 }
 
 /// Reads a /proc/PID/cgroup (cgroups(7)). None if the process is in no container's group, or the

@@ -82,7 +82,9 @@ pub(super) fn everything(ctx: &Context<'_>, all: bool) -> Result<Listing, Error>
     let missed = containers.is_empty() || !warnings.is_empty() || !use_daemons;
     if missed && use_dirs {
         let unknown = |id: &str| !containers.iter().any(|c| c.id == id);
-        let scan = cgroup::scan(ctx.proc, |named| unknown(&named.id))?;
+        let scan = cgroup::scan(ctx.proc, |named| {
+            named.is_wanted(lookup) && unknown(&named.id)
+        })?;
         warnings.extend(scan.foreign.then(|| Warning(FOREIGN.into())));
         containers.extend(scan.containers);
     }

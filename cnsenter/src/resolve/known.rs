@@ -88,15 +88,19 @@ pub(super) const DOCKER_CONTAINERS: &str = "/var/lib/docker/containers";
 /// Where kubelet links the logs of every container.
 pub(super) const KUBELET_LOGS: &str = "/var/log/containers";
 
-/// The state directories of the node's own runtimes that `lookup` wants, the commonest first.
-pub(super) fn stores(lookup: &Lookup) -> Vec<Store> {
-    let choice = lookup.runtime;
-    let wants = |runtime| match choice {
+/// Whether containers of `runtime` are wanted, without its daemon being asked.
+pub(super) fn wants(lookup: &Lookup, runtime: Runtime) -> bool {
+    match lookup.runtime {
         RuntimeChoice::Auto | RuntimeChoice::None => true,
         RuntimeChoice::Containerd => runtime == Runtime::Containerd,
         RuntimeChoice::Docker => runtime == Runtime::Docker,
         RuntimeChoice::Cri => false,
-    };
+    }
+}
+
+/// The state directories of the node's own runtimes that `lookup` wants, the commonest first.
+pub(super) fn stores(lookup: &Lookup) -> Vec<Store> {
+    let wants = |runtime| wants(lookup, runtime);
     let mut all = Vec::with_capacity(16);
     for (runtime, path, oci_roots) in TASKS {
         // Docker's containers may be tasks of the system's containerd, in its namespace "moby".

@@ -77,11 +77,12 @@ impl<'a> Search<'a> {
     /// Full ID, then a prefix that can be no name, then names, then any prefix.
     fn by_word(&mut self, word: &str, scheme: Option<Scheme>) {
         let ctx = self.ctx;
+        let of_scheme = |c: &Container| scheme.is_none_or(|s| fits(s, c.runtime));
         let loaded = self.stores.find(ctx, word, scheme);
         self.take(loaded, |_| true);
         if self.is_settled() || word.len() < Query::MIN_PREFIX || is_full_id(word) {
             if !self.is_settled() {
-                self.take(self.stores.recorded(ctx, word), |_| true);
+                self.take(self.stores.recorded(ctx, word), of_scheme);
             }
             return;
         }
@@ -90,9 +91,14 @@ impl<'a> Search<'a> {
         let sure = word.len() >= SURE_PREFIX && word.bytes().all(|b| b.is_ascii_hexdigit());
         if sure || scheme.is_some() {
             self.take(self.stores.read_all(ctx, prefixed()), |_| true);
-            if self.is_settled() || scheme.is_some() {
+            if self.is_settled() {
                 return;
             }
+        }
+        if scheme.is_some() {
+            let recorded = self.stores.recorded(ctx, word);
+            self.take(recorded, |c| of_scheme(c) && c.id.starts_with(word));
+            return;
         }
         for id in self.stores.ids_of_name(ctx, word) {
             let loaded = self.stores.find(ctx, &id, scheme);
@@ -101,11 +107,11 @@ impl<'a> Search<'a> {
         let quoted = format!("\"{word}\"");
         let mentioned = self.stores.mentioning(&entries, &[&quoted]);
         self.take(self.stores.read_all(ctx, &mentioned), |c| is_named(c, word));
-        if !self.is_settled() {
-            self.take(self.stores.recorded(ctx, word), |_| true);
-        }
         if !self.is_settled() && !sure {
             self.take(self.stores.read_all(ctx, prefixed()), |_| true);
+        }
+        if !self.is_settled() {
+            self.take(self.stores.recorded(ctx, word), of_scheme);
         }
     }
 
@@ -211,12 +217,14 @@ impl<'a> Search<'a> {
             Query::Word(word) => (word, None),
             Query::Pid(_) | Query::Pod { .. } => return Ok(()),
         };
-        if self.ctx.lookup.runtime == RuntimeChoice::Cri {
+        let lookup = self.ctx.lookup;
+        if lookup.runtime == RuntimeChoice::Cri {
             return Ok(());
         }
         self.searched.push("the cgroups of all processes");
         let scan = cgroup::scan(self.ctx.proc, |named| {
-            scheme.is_none_or(|s| fits(s, named.runtime))
+            named.is_wanted(lookup)
+                && scheme.is_none_or(|s| fits(s, named.runtime))
                 && (named.id == *word
                     || word.len() >= Query::MIN_PREFIX && named.id.starts_with(word.as_str()))
         })?;

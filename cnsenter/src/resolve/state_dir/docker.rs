@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::super::known::DOCKER_CONTAINERS;
 use super::super::trust::Dir;
-use super::super::{Container, Context, Runtime, State, labels};
-use crate::request::RuntimeChoice;
+use super::super::{Container, Context, Runtime, Source, State, labels};
+use crate::request::{Query, RuntimeChoice};
 
 /// The most that is read from config.v2.json, in bytes.
 const LIMIT: u64 = 4 << 20;
@@ -29,6 +29,24 @@ pub struct Config {
     pub exit_code: i32,
     /// When the last run ended, in seconds since the epoch; None if it has not.
     pub finished: Option<i64>,
+}
+
+impl Config {
+    fn end(&self) -> State {
+        State::Exited {
+            code: Some(self.exit_code),
+            at: self.finished,
+        }
+    }
+
+    fn fill(self, container: &mut Container) {
+        // An image may have the labels of a pod; only kubelet names containers like this.
+        if self.name.starts_with("k8s_") {
+            labels::read(&self.labels).fill(container);
+        }
+        container.name = Some(self.name);
+        container.image = Some(self.image).filter(|i| !i.is_empty());
+    }
 }
 
 /// Reads a config.v2.json.
@@ -94,6 +112,31 @@ pub(super) fn ids_of_name(ctx: &Context<'_>, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// See [`super::Stores::recorded`]; all of them for an empty `word`.
+pub(super) fn recorded(ctx: &Context<'_>, word: &str) -> Vec<Container> {
+    let Some(dir) = open(ctx) else {
+        return Vec::new();
+    };
+    let prefix = word.is_empty() || word.len() >= Query::MIN_PREFIX;
+    let meant = |c: &Config| prefix && c.id.starts_with(word) || c.name == word;
+    let container = |config: Config| {
+        let mut container = Container::new(&config.id, Runtime::Docker);
+        container.source = Source::StateDir(DOCKER_CONTAINERS.into());
+        container.state = match config.finished {
+            Some(_) => config.end(),
+            None => State::Created(None),
+        };
+        config.fill(&mut container);
+        container
+    };
+    let ids = dir.names().unwrap_or_default();
+    ids.iter()
+        .filter_map(|id| read(&dir, id))
+        .filter(|c| !c.running && meant(c))
+        .map(container)
+        .collect()
+}
+
 /// Fills in names, images and pods.
 pub(super) fn name_all(ctx: &Context<'_>, containers: &mut [Container]) {
     let mut ours = containers
@@ -108,20 +151,12 @@ pub(super) fn name_all(ctx: &Context<'_>, containers: &mut [Container]) {
         let Some(config) = read(&dir, &container.id) else {
             continue;
         };
-        // An image may have the labels of a pod; only kubelet names containers like this.
-        if config.name.starts_with("k8s_") {
-            labels::read(&config.labels).fill(container);
-        }
-        container.name = Some(config.name);
-        container.image = Some(config.image).filter(|i| !i.is_empty());
         if let State::Exited { code: None, .. } = container.state
             && !config.running
         {
-            container.state = State::Exited {
-                code: Some(config.exit_code),
-                at: config.finished,
-            };
+            container.state = config.end();
         }
+        config.fill(container);
     }
 }
 

@@ -187,13 +187,14 @@ impl Stores {
         ids
     }
 
-    /// Podman's and CRI-O's containers that `word` means by ID, prefix or name, and that have no
-    /// running folder: never started, or not since the node was.
+    /// Docker's, Podman's and CRI-O's containers that `word` means by ID, prefix or name, and that
+    /// have no running folder: ended, never started, or not since the node was.
     pub(super) fn recorded(&self, ctx: &Context<'_>, word: &str) -> Loaded {
         let stores = self.all.iter().filter(|s| s.layout == Layout::Storage);
         Loaded {
             containers: stores
                 .flat_map(|s| storage::recorded(ctx, s, word))
+                .chain(docker::recorded(ctx, word))
                 .collect(),
             problems: Vec::new(),
         }

@@ -11,6 +11,7 @@ use super::super::process::{self, Claim};
 use super::super::trust::{self, Dir};
 use super::super::{Container, Context, Error, Source, State, Witness};
 use super::{created_or, failure, parse_pid, read_spec, set_spec};
+use crate::request::Query;
 
 /// The most that is read from a pidfile, in bytes.
 const SMALL: u64 = 4096;
@@ -149,9 +150,10 @@ pub(super) fn ids_of_name(ctx: &Context<'_>, store: &Store, name: &str) -> Vec<S
     all.map(|n| n.id).collect()
 }
 
-/// See [`super::Stores::recorded`].
+/// See [`super::Stores::recorded`]; all of them for an empty `word`.
 pub(super) fn recorded(ctx: &Context<'_>, store: &Store, word: &str) -> Vec<Container> {
-    let meant = |n: &Names| n.id.starts_with(word) || n.names.iter().any(|x| x == word);
+    let prefix = word.is_empty() || word.len() >= Query::MIN_PREFIX;
+    let meant = |n: &Names| prefix && n.id.starts_with(word) || n.names.iter().any(|x| x == word);
     let all = all_names(ctx, store).into_iter().filter(meant);
     let read = |n: Names| {
         let mut container = Container::new(&n.id, store.runtime);
