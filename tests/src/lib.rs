@@ -29,6 +29,7 @@ mod leaks;
 mod live;
 pub mod node;
 mod pty;
+mod refusal;
 mod runtime;
 
 pub use cache::Cache;

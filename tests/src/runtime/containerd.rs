@@ -17,8 +17,12 @@ pub struct Containerd {
     runtime: String,
     /// ctr 1.6 takes the user from the image only.
     has_user_flag: bool,
+    socket: String,
     daemon: Daemon,
 }
+
+/// Where a containerd that nobody moved keeps its state.
+const STATE: &str = "/run/containerd";
 
 const CONFIG: &str = "/etc/containerd/config.toml";
 
@@ -56,30 +60,59 @@ const NETWORK: &str = r#"{"cniVersion": "0.4.0", "name": "pods", "plugins": [{"t
 impl Containerd {
     /// Debian's containerd.
     pub fn v1(node: &Node, runtime: &str) -> Self {
-        Self::start(node, "/usr/bin", CONFIG_1, runtime)
+        let socket = format!("{STATE}/containerd.sock");
+        Self::start(node, "/usr/bin", CONFIG_1, runtime, STATE, &socket)
     }
 
     /// The newest containerd.
     pub fn v2(node: &Node, runtime: &str) -> Self {
-        let bin = Cache::here().part("containerd", "github.com/containerd/containerd/v2");
-        Self::start(node, &bin.display().to_string(), CONFIG_2, runtime)
+        Self::newest(node, runtime, STATE, &format!("{STATE}/containerd.sock"))
     }
 
-    fn start(node: &Node, bin: &str, config: &str, runtime: &str) -> Self {
+    /// The newest containerd where a distribution of Kubernetes has put it: its state directory
+    /// and its socket.
+    pub fn v2_at(node: &Node, state: &str, socket: &str) -> Self {
+        Self::newest(node, &oci::new_runc(), state, socket)
+    }
+
+    fn newest(node: &Node, runtime: &str, state: &str, socket: &str) -> Self {
+        let bin = Cache::here().part("containerd", "github.com/containerd/containerd/v2");
+        let bin = bin.display().to_string();
+        Self::start(node, &bin, CONFIG_2, runtime, state, socket)
+    }
+
+    fn start(
+        node: &Node,
+        bin: &str,
+        config: &str,
+        runtime: &str,
+        state: &str,
+        socket: &str,
+    ) -> Self {
         node.write(CONFIG, config.replace("RUNTIME", runtime));
         node.write("/etc/cni/net.d/10-pods.conflist", NETWORK);
         let folder = Path::new(runtime)
             .parent()
             .expect("a program is in a folder");
         let path = format!("{bin}:{}", folder.display());
-        let probe = node.command([&format!("{bin}/ctr"), "version"]);
+        let probe = node.command([&format!("{bin}/ctr"), "--address", socket, "version"]);
         let program = format!("{bin}/containerd");
-        let daemon = Daemon::start(node, &[&program, "--config", CONFIG], &path, &probe);
+        let words = [
+            &program,
+            "--config",
+            CONFIG,
+            "--state",
+            state,
+            "--address",
+            socket,
+        ];
+        let daemon = Daemon::start(node, &words, &path, &probe);
         let containerd = Self {
             node: node.clone(),
             bin: bin.to_owned(),
             runtime: runtime.to_owned(),
             has_user_flag: config == CONFIG_2,
+            socket: socket.to_owned(),
             daemon,
         };
         for image in Image::ALL {
@@ -96,8 +129,12 @@ impl Containerd {
     /// `ctr` with these arguments.
     pub fn ctr<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Cmd {
         let words = arguments.into_iter().map(|word| word.as_ref().to_owned());
-        self.node
-            .command([format!("{}/ctr", self.bin)].into_iter().chain(words))
+        let fixed = [
+            format!("{}/ctr", self.bin),
+            "--address".to_owned(),
+            self.socket.clone(),
+        ];
+        self.node.command(fixed.into_iter().chain(words))
     }
 
     fn image(&self, spec: &ContainerSpec) -> Image {

@@ -105,6 +105,15 @@ impl Cri {
         pod
     }
 
+    /// Makes a container in a pod without starting it, and gives its ID.
+    ///
+    /// # Panics
+    /// If the runtime refuses.
+    pub fn create(&mut self, pod: &Pod, spec: &ContainerSpec) -> String {
+        let created = self.tokio.block_on(create(&mut self.client, pod, spec));
+        created.unwrap_or_else(|status| panic!("create {}: {status}", spec.name))
+    }
+
     /// Gives the pod's address; it is empty on the node's network.
     pub fn address(&mut self, pod: &Pod) -> String {
         let request = PodSandboxStatusRequest {
@@ -157,21 +166,26 @@ impl fmt::Debug for Cri {
     }
 }
 
+async fn create(
+    client: &mut RuntimeServiceClient<Channel>,
+    pod: &Pod,
+    spec: &ContainerSpec,
+) -> Result<String, tonic::Status> {
+    let request = CreateContainerRequest {
+        pod_sandbox_id: pod.id.clone(),
+        config: Some(container(pod, spec)),
+        sandbox_config: Some(pod.config.clone()),
+    };
+    let created = client.create_container(request).await?;
+    Ok(created.into_inner().container_id)
+}
+
 async fn start(
     client: &mut RuntimeServiceClient<Channel>,
     pod: &Pod,
     spec: &ContainerSpec,
 ) -> Result<Container, tonic::Status> {
-    let request = CreateContainerRequest {
-        pod_sandbox_id: pod.id.clone(),
-        config: Some(container(spec)),
-        sandbox_config: Some(pod.config.clone()),
-    };
-    let container_id = client
-        .create_container(request)
-        .await?
-        .into_inner()
-        .container_id;
+    let container_id = create(client, pod, spec).await?;
     let request = StartContainerRequest {
         container_id: container_id.clone(),
     };
@@ -259,7 +273,7 @@ fn namespaces(spec: &ContainerSpec) -> NamespaceOption {
     }
 }
 
-fn container(spec: &ContainerSpec) -> ContainerConfig {
+fn container(pod: &Pod, spec: &ContainerSpec) -> ContainerConfig {
     let seccomp = if spec.seccomp {
         ProfileType::RuntimeDefault
     } else {
@@ -270,8 +284,11 @@ fn container(spec: &ContainerSpec) -> ContainerConfig {
     } else {
         Vec::new()
     };
-    let labels: HashMap<_, _> = [("io.kubernetes.container.name".to_owned(), spec.name.clone())]
+    let own = [("io.kubernetes.container.name".to_owned(), spec.name.clone())];
+    let of_pod = pod.config.labels.clone();
+    let labels: HashMap<_, _> = of_pod
         .into_iter()
+        .chain(own)
         .chain(spec.labels.clone())
         .collect();
     let env = spec.env.iter().map(|(key, value)| KeyValue {
