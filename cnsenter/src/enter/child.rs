@@ -37,6 +37,8 @@ pub(super) struct Entrance<'a> {
     pub(super) signals: &'a Signals,
     /// The command's streams; None if its terminal is the target's and yet to be made.
     pub(super) stdio: Option<Stdio>,
+    /// The master side of a terminal of the target's, once it is made.
+    pub(super) master: Option<OwnedFd>,
     pub(super) channel: Channel,
 }
 
@@ -90,16 +92,10 @@ impl Entrance<'_> {
             fchdir(&self.target.root).at(Step::Root)?;
             chroot(".").at(Step::Root)?;
         }
-        let master = self.open_terminal()?;
+        self.open_terminal()?;
         match fork_sibling().at(Step::Fork)? {
             Fork::Child => self.be_the_command(),
-            Fork::Parent(pid) => self
-                .channel
-                .send(
-                    &Message::Born(pid.as_raw()),
-                    master.as_ref().map(AsFd::as_fd),
-                )
-                .at(Step::Fork),
+            Fork::Parent(_) => Ok(()),
         }
     }
 
@@ -150,21 +146,22 @@ impl Entrance<'_> {
         Ok(())
     }
 
-    /// The master side, if the terminal comes from the devpts that is now ours.
-    fn open_terminal(&mut self) -> Result<Option<OwnedFd>, Stop> {
-        if self.plan.terminal != TerminalKind::Target {
-            return Ok(None);
+    /// Makes the terminal, if it comes from the devpts that is now ours.
+    fn open_terminal(&mut self) -> Result<(), Stop> {
+        if self.plan.terminal == TerminalKind::Target {
+            let (master, slave) = stdio::terminal(self.plan.identity.uid).at(Step::Terminal)?;
+            self.stdio = Some(Stdio::of_terminal(slave).at(Step::Terminal)?);
+            self.master = Some(master);
         }
-        let (master, slave) = stdio::terminal(self.plan.identity.uid).at(Step::Terminal)?;
-        self.stdio = Some(Stdio::of_terminal(slave).at(Step::Terminal)?);
-        Ok(Some(master))
+        Ok(())
     }
 
     /// The command, in every namespace now.
     fn be_the_command(&mut self) -> ! {
         let failure = match self.get_ready() {
             Ok(()) => {
-                if self.channel.send(&Message::Ready, None).is_err()
+                let master = self.master.as_ref().map(AsFd::as_fd);
+                if self.channel.send(&Message::Ready, master).is_err()
                     || !self.channel.await_release()
                 {
                     exit_now(0);

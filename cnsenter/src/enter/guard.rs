@@ -10,12 +10,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::fcntl::OFlag;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, chdir, pipe2, read, setsid, write};
 
 use super::cgroup::Leaf;
 use crate::supervise::Restorer;
-use crate::sys::process::{Fork, close_all_but, exit_now, fork, fork_into_cgroup};
+use crate::sys::process::{Fork, close_all_but, exit_now, fork_silently};
 
 /// A guard on duty. Dropping it without [`Guard::dismiss`] calls it into action.
 #[derive(Debug)]
@@ -36,9 +36,9 @@ impl Guard {
         outside: Option<BorrowedFd<'_>>,
     ) -> io::Result<Self> {
         let (theirs, ours) = pipe2(OFlag::O_CLOEXEC)?;
-        let forked = match outside.map(fork_into_cgroup) {
-            Some(Ok(forked)) => forked,
-            Some(Err(_)) | None => fork()?,
+        let forked = match fork_silently(outside) {
+            Err(_) if outside.is_some() => fork_silently(None)?,
+            other => other?,
         };
         match forked {
             Fork::Child => keep_watch(&theirs, leaf, terminal),
@@ -46,11 +46,11 @@ impl Guard {
         }
     }
 
-    /// Whether it has been told that nothing is left to guard.
+    /// Tells it that nothing is left to guard.
     pub fn dismiss(self) {
         let _ = write(&self.pipe, b"d");
         // Reaped here: whoever our parent is may not do it.
-        let _ = waitpid(self.pid, None);
+        let _ = waitpid(self.pid, Some(WaitPidFlag::__WALL));
     }
 }
 

@@ -5,9 +5,10 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg,
-    sendmsg, socketpair,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+    UnixCredentials, recvmsg, sendmsg, setsockopt, socketpair, sockopt,
 };
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 /// The largest message, in bytes.
@@ -16,10 +17,8 @@ const LIMIT: usize = 4096;
 /// One message to us.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Message {
-    /// The intermediate has forked the command, whose PID outside this is. With a terminal its
-    /// master side comes along.
-    Born(i32),
-    /// The command is all that the plan says, and waits.
+    /// The command is all that the plan says, and waits. With a terminal its master side comes
+    /// along.
     Ready,
     /// A step failed; nothing was executed.
     Failed(Failure),
@@ -170,11 +169,21 @@ impl fmt::Display for ExecFailure {
     }
 }
 
+/// A message that has arrived.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) message: Message,
+    pub(super) fd: Option<OwnedFd>,
+    /// Who sent it, in our own PID namespace, as the kernel says (SO_PASSCRED, unix(7)).
+    pub(super) sender: Option<Pid>,
+}
+
 /// One end of the socket.
 #[derive(Debug)]
 pub(super) struct Channel(OwnedFd);
 
 impl Channel {
+    /// Ours, which learns who sends, and theirs.
     pub(super) fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = socketpair(
             AddressFamily::Unix,
@@ -182,6 +191,7 @@ impl Channel {
             None,
             SockFlag::SOCK_CLOEXEC,
         )?;
+        setsockopt(&a, sockopt::PassCred, &true)?;
         Ok((Self(a), Self(b)))
     }
 
@@ -201,16 +211,20 @@ impl Channel {
     }
 
     /// None once every other end is closed.
-    pub(super) fn receive(&self) -> io::Result<Option<(Message, Option<OwnedFd>)>> {
+    pub(super) fn receive(&self) -> io::Result<Option<Received>> {
         let mut bytes = [0; LIMIT];
-        let mut space = nix::cmsg_space!([libc::c_int; 1]);
+        let mut space = nix::cmsg_space!([libc::c_int; 1], UnixCredentials);
         let mut parts = [IoSliceMut::new(&mut bytes)];
         let flags = MsgFlags::MSG_CMSG_CLOEXEC;
         let received = recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-        let mut fd = None;
+        let (mut fd, mut sender) = (None, None);
         for message in received.cmsgs()? {
-            if let ControlMessageOwned::ScmRights(fds) = message {
-                fd = fds.first().map(|fd| crate::sys::process::received_fd(*fd));
+            match message {
+                ControlMessageOwned::ScmRights(fds) => {
+                    fd = fds.first().map(|fd| crate::sys::process::received_fd(*fd));
+                }
+                ControlMessageOwned::ScmCredentials(sent) => sender = Some(sent.pid()),
+                _ => {}
             }
         }
         let length = received.bytes;
@@ -218,7 +232,12 @@ impl Channel {
             return Ok(None);
         }
         let message = postcard::from_bytes(&bytes[..length]).map_err(io::Error::other)?;
-        Ok(Some((message, fd)))
+        let sender = sender.filter(|pid| *pid > 0).map(Pid::from_raw);
+        Ok(Some(Received {
+            message,
+            fd,
+            sender,
+        }))
     }
 
     /// Lets the command go on.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::cgroup::{Leaf, Placement};
@@ -23,7 +23,7 @@ use crate::hostproc::HostProc;
 use crate::plan::{Plan, TerminalKind};
 use crate::request::{CgroupChoice, Request};
 use crate::supervise::{Group, Running, Signals, Streams, Terminal};
-use crate::sys::process::{Fork, fork, fork_into_cgroup};
+use crate::sys::process::{Fork, fork_silently};
 use crate::sys::tty;
 use crate::trace::Trace;
 
@@ -116,25 +116,39 @@ impl Crew {
         removed
     }
 
+    /// Its end sends no signal, so it is waited for when that holds nobody up.
     fn reap_intermediate(&mut self) {
         if let Some(pid) = self.intermediate.take() {
-            let _ = waitpid(pid, None);
+            let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
         }
     }
 }
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        let leaf_killed = self.placement.leaf.as_ref().map(Leaf::kill);
+        let Some(leaf) = &self.placement.leaf else {
+            return self.end_one_by_one();
+        };
+        let _ = leaf.kill();
+        self.end_one_by_one();
+        let _ = self.dismiss();
+    }
+}
+
+impl Crew {
+    fn end_one_by_one(&mut self) {
         for pid in [self.intermediate.take(), self.command.take()]
             .into_iter()
             .flatten()
         {
             let _ = kill(pid, Signal::SIGKILL);
-            let _ = waitpid(pid, None);
+            let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
         }
-        if leaf_killed.is_some() || self.guard.is_some() {
-            let _ = self.dismiss();
+        // A command that was killed before it could tell its PID.
+        while let Ok(status) = waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
+            if status == WaitStatus::StillAlive {
+                break;
+            }
         }
     }
 }
@@ -180,17 +194,7 @@ impl Starter<'_> {
         };
         let (ours, theirs) = Channel::pair().during("make a socket")?;
 
-        let birthplace = crew.placement.leaf.as_ref().and_then(Leaf::birthplace);
-        let (forked, born_in_leaf) = match birthplace.filter(|_| born_in_leaf) {
-            Some(dir) => match fork_into_cgroup(dir) {
-                // Before Linux 5.7.
-                Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::E2BIG)) => {
-                    (fork(), false)
-                }
-                other => (other, true),
-            },
-            None => (fork(), false),
-        };
+        let (forked, born_in_leaf) = self.fork(&crew.placement, born_in_leaf);
         match forked.during("fork")? {
             Fork::Child => Entrance {
                 proc: self.proc,
@@ -199,6 +203,7 @@ impl Starter<'_> {
                 command,
                 signals: self.signals,
                 stdio,
+                master: None,
                 channel: theirs,
             }
             .enter(),
@@ -215,7 +220,8 @@ impl Starter<'_> {
         let guard = Guard::post(crew.placement.leaf.as_ref(), restorer.as_ref(), outside);
         crew.guard = Some(guard.during("start the guard process")?);
 
-        let (pid, master) = self.await_ready(&ours, &mut crew)?;
+        let (pid, master) = self.await_ready(&ours)?;
+        crew.command = Some(pid);
         crew.placement
             .admit(pid, born_in_leaf)
             .during("move the command into its cgroup")?;
@@ -238,13 +244,36 @@ impl Starter<'_> {
             tty::set_window_size(master.as_fd(), &size).during("set the terminal's size")?;
         }
         ours.release().during("start the command")?;
-        match ours.receive().during("start the command")? {
+        // Loading a program may take its time.
+        self.await_message(&ours, None)?;
+        match ours
+            .receive()
+            .during("start the command")?
+            .map(|r| r.message)
+        {
             None => {}
-            Some((Message::Failed(failure), _)) => return Err(self.failed(failure)),
-            Some(_) => return Err(Error::Lost("an unexpected message")),
+            Some(Message::Failed(failure)) => return Err(self.failed(failure)),
+            Some(Message::Ready) => return Err(Error::Lost("an unexpected message")),
         }
+        crew.reap_intermediate();
         self.trace.step(|| "executed");
         Ok(Started { pid, streams, crew })
+    }
+
+    /// The intermediate, in the leaf if it can be born there; says whether it was.
+    fn fork(&self, placement: &Placement, in_leaf: bool) -> (io::Result<Fork>, bool) {
+        let leaf = placement
+            .leaf
+            .as_ref()
+            .and_then(Leaf::birthplace)
+            .filter(|_| in_leaf);
+        match leaf.map(|dir| fork_silently(Some(dir))) {
+            // Before Linux 5.7.
+            Some(Err(e)) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::E2BIG)) => {}
+            Some(other) => return (other, true),
+            None => {}
+        }
+        (fork_silently(None), false)
     }
 
     /// The command's streams, unless they are a terminal of the target's.
@@ -288,37 +317,30 @@ impl Starter<'_> {
         Ok(placement)
     }
 
-    /// Waits until the command has been born and is ready.
-    fn await_ready(
-        &mut self,
-        channel: &Channel,
-        crew: &mut Crew,
-    ) -> Result<(Pid, Option<OwnedFd>), Error> {
-        let deadline = Instant::now() + ENTRY_LIMIT;
-        let (mut master, mut ready) = (None, false);
-        loop {
-            if let (Some(pid), true) = (crew.command, ready) {
-                return Ok((pid, master));
-            }
-            self.await_message(channel, deadline)?;
-            match channel.receive().during("hear from the command")? {
-                Some((Message::Born(pid), fd)) if crew.command.is_none() && pid > 0 => {
-                    crew.command = Some(Pid::from_raw(pid));
-                    master = fd;
-                    crew.reap_intermediate();
-                }
-                Some((Message::Ready, _)) => ready = true,
-                Some((Message::Failed(failure), _)) => return Err(self.failed(failure)),
-                Some(_) => return Err(Error::Lost("an unexpected message")),
-                None => return Err(self.gone("before its start")),
+    /// Waits until the command is ready: its PID, and the master side of its terminal if that is
+    /// the target's.
+    fn await_ready(&mut self, channel: &Channel) -> Result<(Pid, Option<OwnedFd>), Error> {
+        self.await_message(channel, Some(Instant::now() + ENTRY_LIMIT))?;
+        let Some(received) = channel.receive().during("hear from the command")? else {
+            return Err(self.gone("before its start"));
+        };
+        match received.message {
+            Message::Failed(failure) => Err(self.failed(failure)),
+            Message::Ready => {
+                let pid = received
+                    .sender
+                    .ok_or(Error::Lost("a message from nobody"))?;
+                Ok((pid, received.fd))
             }
         }
     }
 
-    fn await_message(&mut self, channel: &Channel, deadline: Instant) -> Result<(), Error> {
+    fn await_message(&mut self, channel: &Channel, deadline: Option<Instant>) -> Result<(), Error> {
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            let timeout = deadline.map_or(PollTimeout::NONE, |deadline| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            });
             let mut fds = [
                 PollFd::new(channel.as_fd(), PollFlags::POLLIN),
                 PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),

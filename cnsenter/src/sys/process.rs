@@ -42,19 +42,26 @@ pub fn fork() -> io::Result<Fork> {
     check(unsafe { libc::fork() }.into()).map(forked)
 }
 
-/// clone3(2) with CLONE_INTO_CGROUP: a child that is born in the cgroup v2 directory `cgroup`.
+/// A child whose end sends no SIGCHLD (wait for it with `__WALL`, waitpid(2)); born in the cgroup
+/// v2 directory `cgroup` if there is one (clone3(2), CLONE_INTO_CGROUP).
 ///
 /// # Errors
-/// As clone3(2); ENOSYS before Linux 5.3, E2BIG before 5.7.
-pub fn fork_into_cgroup(cgroup: BorrowedFd<'_>) -> io::Result<Fork> {
+/// As clone(2) and clone3(2); with a cgroup ENOSYS before Linux 5.3, E2BIG before 5.7.
+pub fn fork_silently(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    let Some(cgroup) = cgroup else {
+        // SAFETY: no flags and no stack, so this acts as fork(2); see `fork` for threads. The C
+        // library's idea of the thread ID is stale in the child, which matters to raise(3) and
+        // abort(3) only; children leave by `exit_now` or exec.
+        return check(unsafe {
+            libc::syscall(libc::SYS_clone, 0usize, 0usize, 0usize, 0usize, 0usize)
+        })
+        .map(forked);
+    };
     // SAFETY: clone_args is a plain struct of integers, for which zero means "not used".
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = CLONE_INTO_CGROUP;
-    args.exit_signal = libc::SIGCHLD.cast_unsigned().into();
     args.cgroup = cgroup.as_raw_fd().cast_unsigned().into();
-    // SAFETY: the struct is valid for its size, no stack is given, so this acts as fork(2); see
-    // `fork` for threads. The C library's idea of the thread ID is stale in the child, which
-    // matters to raise(3) and abort(3) only; children leave by `exit_now` or exec.
+    // SAFETY: the struct is valid for its size; else as above.
     check(unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) })
         .map(forked)
 }
@@ -66,7 +73,7 @@ pub fn fork_into_cgroup(cgroup: BorrowedFd<'_>) -> io::Result<Fork> {
 /// As clone(2); ENOMEM if that namespace's init is gone.
 pub fn fork_sibling() -> io::Result<Fork> {
     let flags = libc::c_long::from(libc::CLONE_PARENT | libc::SIGCHLD);
-    // SAFETY: as in `fork_into_cgroup`. The order of the last arguments differs between
+    // SAFETY: as in `fork_silently`. The order of the last arguments differs between
     // architectures; all are zero.
     check(unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) })
         .map(forked)
