@@ -201,6 +201,11 @@ impl Runtime for Engine {
         self.command(["exec", container.id.as_str()].iter().chain(argv))
     }
 
+    fn exec_stdin(&self, container: &Container, argv: &[&str]) -> Cmd {
+        let fixed = ["exec", "--interactive", container.id.as_str()];
+        self.command(fixed.iter().chain(argv))
+    }
+
     fn pause(&self, container: &Container) {
         self.command(["pause", &container.id]).ok();
     }

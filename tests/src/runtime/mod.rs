@@ -47,6 +47,11 @@ pub trait Runtime: Debug + Send + Sync {
     /// The runtime's own way to run a command in a container: what ours is compared with.
     fn exec(&self, container: &Container, argv: &[&str]) -> Cmd;
 
+    /// As [`Runtime::exec`], for a command that reads its standard input.
+    fn exec_stdin(&self, container: &Container, argv: &[&str]) -> Cmd {
+        self.exec(container, argv)
+    }
+
     /// Freezes the container.
     fn pause(&self, container: &Container);
 
