@@ -28,6 +28,7 @@ mod image;
 mod leaks;
 mod live;
 pub mod node;
+mod program;
 mod pty;
 mod refusal;
 mod runtime;

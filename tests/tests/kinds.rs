@@ -50,13 +50,13 @@ fn containerd() {
             assert_ne!(theirs.out(), ALL, "{theirs}");
         }
         full(runtime.as_ref(), &container);
-        let mut words = vec![container.id.as_str(), "--", "cat", "/proc/1/comm"];
+        let mut words = vec![container.id.as_str(), "--", "cat", "/proc/1/cmdline"];
         let expected = if container.id == "hostpid" {
-            "kpexec-node"
+            "kpexec-node\0init"
         } else {
-            "sleep"
+            "sleep\x001000000"
         };
-        assert_eq!(node.cnsenter(&words).ok(), expected);
+        assert_eq!(node.cnsenter(&words).ok().trim_end_matches('\0'), expected);
         words.splice(2.., ["ls", "/"]);
         let root = node.cnsenter(&words).ok();
         assert!(root.contains("proc") && !root.contains("boot"), "{root}");

@@ -147,12 +147,17 @@ impl Node {
     /// The cnsenter under test with these arguments; it is installed on the node's PATH.
     pub fn cnsenter<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Cmd {
         self.0.installed.get_or_init(|| {
-            let copied = fs::copy(cache::cnsenter(), self.path("/usr/local/sbin/cnsenter"));
-            copied.expect("cnsenter can be copied to the node");
+            install(&cache::cnsenter(), &self.path("/usr/local/sbin/cnsenter"));
         });
         let name = [OsString::from("cnsenter")].into_iter();
         let arguments = arguments.into_iter().map(|word| word.as_ref().to_owned());
         Cmd::new(self.clone(), name.chain(arguments).collect())
+    }
+
+    /// A C program of `tests/programs`, static, at this path of the node; `path` may lead into a
+    /// container by `/proc/PID/root`.
+    pub fn program(&self, name: &str, path: impl AsRef<Path>) {
+        install(&crate::program::build(name), &self.path(path));
     }
 
     /// What there is on the node now; compare two to find what leaked between them.
@@ -181,6 +186,14 @@ impl Drop for Inner {
         drop(self.janitor.stdin.take());
         let _ = self.janitor.wait();
     }
+}
+
+/// Copies a program. Another process does it, because a child that some other thread forks meanwhile
+/// would hold the new file open for writing, and nobody could execute it.
+fn install(program: &Path, path: &Path) {
+    let copied = Command::new("cp").args([program, path]).status();
+    let copied = copied.expect("cp starts").success();
+    assert!(copied, "cannot copy {} to the node", program.display());
 }
 
 /// This program again, also where its path leads elsewhere.
