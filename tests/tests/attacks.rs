@@ -1,0 +1,227 @@
+//! The threat table as attacks by a container: each succeeds against `nsenter -t PID -a`, the
+//! naive way, and fails against cnsenter.
+
+use std::fs;
+
+use kpexec_tests::{ContainerSpec, Live};
+
+mod stage;
+use stage::{Stage, strong};
+
+/// What the container lies in wait with.
+const BAIT: &str = "/tmp/bait";
+
+impl Stage {
+    /// A hostile process of the container, in wait for whoever executes the bait.
+    fn peer(&self, user: u32, name: &str) -> Live {
+        self.node.program("peer", self.inside("/tmp/peer"));
+        self.node.program("inject", self.inside(BAIT));
+        let own = self.inside(BAIT);
+        let owner = user.to_string();
+        self.node.command(["chown", &owner, &own]).ok();
+        let argv = ["/tmp/peer", BAIT, name];
+        let peer = self.runtime.exec(&self.container, &argv).spawn();
+        peer.wait_for("ready");
+        peer
+    }
+
+    /// An nsenter that may be harmed.
+    fn nsenter(&self) -> String {
+        let path = "/run/nsenter";
+        self.node.command(["cp", "/usr/bin/nsenter", path]).ok();
+        path.to_owned()
+    }
+
+    fn naive(&self) -> [String; 4] {
+        let pid = self.container.pid.to_string();
+        [self.nsenter(), "-t".to_owned(), pid, "-a".to_owned()]
+    }
+}
+
+/// CVE-2019-5736: a peer with every right in the container overwrites the host's program that
+/// enters, through /proc/PID/exe.
+#[test]
+fn the_executable_is_overwritten() {
+    let stage = Stage::new(strong());
+    let node = &stage.node;
+    let hacked = |path: &str| fs::read(node.path(path)).unwrap().starts_with(b"HACKED");
+
+    let peer = stage.peer(0, "nsenter");
+    let naive = stage.naive();
+    let words = naive.iter().map(String::as_str).chain(["--", BAIT]);
+    node.command(words).run();
+    let told = peer.wait_for("end");
+    assert!(
+        told.contains("overwrite: done") && hacked("/run/nsenter"),
+        "{told}"
+    );
+
+    // From a read-only mount, and from memory where there is none.
+    node.program("older", "/usr/local/bin/older");
+    for filter in [&[][..], &["/usr/local/bin/older", "428=38", "--"]] {
+        let peer = stage.peer(0, "cnsenter");
+        let sealed = if filter.is_empty() { "EROFS" } else { "EPERM" };
+        let words = ["cnsenter", &stage.container.id, "--", BAIT];
+        node.command(filter.iter().chain(&words)).run();
+        let told = peer.wait_for("end");
+        assert!(
+            told.contains("waits: yes") && told.contains("exe: done"),
+            "{told}"
+        );
+        for attempt in [
+            "clear by fd",
+            "clear by path",
+            "remount",
+            "remount by fd",
+            "overwrite",
+        ] {
+            assert!(!told.contains(&format!("{attempt}: done")), "{told}");
+        }
+        assert!(told.contains(&format!("overwrite: {sealed}")), "{told}");
+        let fds = told
+            .lines()
+            .filter(|line| line.starts_with("has fd"))
+            .count();
+        assert!(fds <= 1, "but for the pipe of exec's error: {told}");
+        assert!(!hacked("/usr/local/sbin/cnsenter"));
+    }
+    let script = "#!/proc/self/exe\n";
+    fs::write(node.path(stage.inside("/tmp/script")), script).unwrap();
+    node.command(["chmod", "755", &stage.inside("/tmp/script")])
+        .ok();
+    let output = node
+        .cnsenter([&stage.container.id, "--", "/tmp/script"])
+        .run();
+    assert_ne!(output.code, 0, "{output}");
+    assert!(!hacked("/usr/local/sbin/cnsenter"));
+}
+
+/// CVE-2016-9962: peers look into the process that is about to become the command. One with
+/// SYS_PTRACE can, under profile `full` (a documented limitation); others cannot, even as the user
+/// that the command will be.
+#[test]
+fn the_waiting_process_is_looked_into() {
+    let spec = ContainerSpec::sleeper("web").uid(1000).drop_all_caps();
+    let stage = Stage::new(spec);
+    let peer = stage.peer(1000, "cnsenter");
+    let words = ["-u", "1000:1000", &stage.container.id, "--", BAIT];
+    stage.node.cnsenter(words).run();
+    let told = peer.wait_for("end");
+    assert!(told.contains("waits: yes"), "{told}");
+    for attempt in ["fds", "memory", "trace", "exe", "overwrite"] {
+        assert!(!told.contains(&format!("{attempt}: done")), "{told}");
+    }
+    // The same peer against the same command, once that is the container's own.
+    let peer = stage.peer(1000, "sh");
+    let argv = ["sh", "-c", "/tmp/bait; true"];
+    stage.runtime.exec(&stage.container, &argv).run();
+    let told = peer.wait_for("end");
+    assert!(told.contains("trace: done"), "{told}");
+}
+
+/// CVE-2024-21626: a descriptor that leads to the node's files, as a working directory or by name.
+#[test]
+fn descriptors_lead_to_the_node() {
+    let stage = Stage::new(strong());
+    let holding = |entry: &[&str], argv: &[&str]| {
+        let script = "exec 7</; exec \"$@\"";
+        let shell = ["sh", "-c", script, "-"];
+        let words = shell.iter().chain(entry).chain(argv);
+        stage.node.command(words).run()
+    };
+    let naive = stage.naive();
+    let naive: Vec<_> = naive.iter().map(String::as_str).collect();
+    let by_name = ["/bin/ls", "/proc/self/fd/7/boot/.."];
+    let output = holding(&naive, &by_name);
+    assert!(output.out().contains("boot"), "{output}");
+    // (Its --wdns fails by chance: not yet of the PID namespace, it has no /proc/self there.)
+
+    let id = stage.container.id.as_str();
+    let output = holding(&["cnsenter", id, "--"], &by_name);
+    assert!(
+        output.code != 0 && !output.out().contains("boot"),
+        "{output}"
+    );
+    let plain = holding(&["cnsenter", id, "--"], &["/bin/ls"]);
+    assert!(!plain.out().contains("boot"), "{plain}");
+    for number in 3..16 {
+        for tail in ["", "/..", "/../../..", "/1/root", "/1/root/etc"] {
+            let folder = format!("/proc/self/fd/{number}{tail}");
+            let output = holding(&["cnsenter", "-w", &folder, id, "--"], &["/bin/ls"]);
+            if output.code == 0 {
+                // The container's own root, which cnsenter holds on to.
+                assert_eq!(output, plain, "{folder}");
+                continue;
+            }
+            assert_eq!(output.code, 125, "{folder}: {output}");
+            assert!(output.err().contains(&folder), "{output}");
+        }
+    }
+    // A link in the image's place for the working directory.
+    stage.attacker("ln -s /proc/self/fd/7 /tmp/link");
+    let output = holding(&["cnsenter", "-w", "/tmp/link", id, "--"], &["/bin/ls"]);
+    assert_eq!(output.code, 125, "{output}");
+}
+
+/// CVE-2016-10124: the command types at the operator's terminal.
+#[test]
+fn the_operators_terminal_is_typed_at() {
+    if fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti").is_ok_and(|on| on.trim() == "0") {
+        panic!("this kernel has TIOCSTI turned off: set dev.tty.legacy_tiocsti=1");
+    }
+    let stage = Stage::new(strong());
+    stage.node.program("inject", stage.inside("/tmp/inject"));
+    let naive = stage.naive().join(" ");
+    let id = &stage.container.id;
+    for (entry, injected) in [
+        (naive, true),
+        (format!("cnsenter -it {id} --"), false),
+        (format!("cnsenter {id} --"), false),
+        (format!("cnsenter -T {id} --"), false),
+        (format!("cnsenter -i {id} --"), false),
+    ] {
+        let script = format!("{entry} /tmp/inject; echo read on; read line; echo \"<$line>\"");
+        let mut terminal = stage.node.command(["sh", "-c", &script]).pty();
+        terminal.wait_for("read on");
+        terminal.write("typed\r");
+        let shown = terminal.wait_for(">");
+        let expected = if injected { "<INJECTED>" } else { "<typed>" };
+        assert!(shown.contains(expected), "{entry}: {shown}");
+        terminal.wait();
+    }
+}
+
+/// A command that stops itself stops nsenter, too, and with it the operator's script.
+#[test]
+fn a_stop_is_passed_on() {
+    let stage = Stage::new(strong());
+    let stop = ["/bin/sh", "-c", "echo stops; kill -STOP $$; echo goes on"];
+    let state = |live: &Live| {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", live.pid())).unwrap();
+        stat.rsplit_once(") ").unwrap().1.chars().next().unwrap()
+    };
+    let naive = stage.naive();
+    let words = naive.iter().map(String::as_str).chain(stop);
+    let live = stage.node.command(words).spawn();
+    live.wait_for("stops");
+    while state(&live) != 'T' {}
+    drop(live);
+    stage
+        .node
+        .command(["pkill", "-KILL", "-f", "^/bin/sh -c echo stops"])
+        .ok();
+
+    let words = [stage.container.id.as_str(), "--"];
+    let live = stage.node.cnsenter(words.iter().chain(&stop)).spawn();
+    live.wait_for("stops");
+    let find = "until pid=$(grep -lE '^State:.T' /proc/[0-9]*/status); do :; done; echo $pid";
+    let file = stage.node.command(["sh", "-c", find]).ok();
+    assert_ne!(state(&live), 'T');
+    let pid = file.split('/').nth(2).unwrap();
+    stage.node.command(["kill", "-CONT", pid]).ok();
+    let output = live.wait();
+    assert_eq!(
+        (output.out().as_str(), output.code),
+        ("stops\ngoes on\n", 0)
+    );
+}

@@ -1,0 +1,208 @@
+//! The threat table, as far as a container only lies: terminals, /proc, environment, accounts and
+//! names that are not what they seem.
+
+use std::fs;
+
+mod stage;
+use stage::{Stage, strong};
+
+/// CVE-2025-52565: what is at /dev/pts is not what it seems.
+#[test]
+fn terminals_are_faked() {
+    for (trick, code) in [
+        // No devpts: a terminal of the node's.
+        ("mount -t tmpfs none /dev/pts; mkfifo /dev/pts/ptmx", 0),
+        (
+            "mount -t tmpfs none /dev/pts; ln -s /dev/zero /dev/pts/ptmx",
+            0,
+        ),
+        ("umount /dev/pts; rmdir /dev/pts; ln -s /tmp /dev/pts", 0),
+        (
+            "umount /dev/pts; rmdir /dev/pts; ln -s /proc/1/root/dev/pts /dev/pts",
+            0,
+        ),
+        // A devpts with another multiplexer in it: refused.
+        ("mount --bind /dev/zero /dev/pts/ptmx", 125),
+        ("touch /tmp/file; mount --bind /tmp/file /dev/pts/ptmx", 125),
+    ] {
+        let stage = Stage::new(strong());
+        stage.attacker(trick);
+        let words = [
+            "-it",
+            &stage.container.id,
+            "--",
+            "sh",
+            "-c",
+            "test -t 0 && echo works",
+        ];
+        let mut terminal = stage.node.cnsenter(words).pty();
+        assert_eq!(terminal.wait(), code, "{trick}: {}", terminal.raw());
+        let expected = if code == 0 { "works" } else { "cnsenter: " };
+        terminal.wait_for(expected);
+    }
+}
+
+/// CVE-2019-16884, CVE-2025-52881: the container's /proc lies.
+#[test]
+fn proc_is_faked() {
+    let stage = Stage::new(strong());
+    stage.attacker(
+        "mount -t tmpfs none /proc
+        mkdir -p /proc/self/fd /proc/self/attr/apparmor /proc/thread-self/attr /proc/1 /proc/sys/kernel
+        echo 0 >/proc/sys/kernel/cap_last_cap
+        ln -s /etc/passwd /proc/self/exe
+        mkfifo /proc/self/status /proc/self/oom_score_adj /proc/self/attr/apparmor/exec /proc/self/cgroup",
+    );
+    let before = stage.node.snapshot();
+    for flags in [&[][..], &["-u", "app"], &["--cgroup=target"]] {
+        let target = [stage.container.id.as_str(), "--", "id", "-u"];
+        let output = stage.node.cnsenter(flags.iter().chain(&target)).run();
+        let expected = if flags.contains(&"app") {
+            "1000\n"
+        } else {
+            "0\n"
+        };
+        assert_eq!(
+            (output.out().as_str(), output.code),
+            (expected, 0),
+            "{flags:?}: {output}"
+        );
+    }
+    before.assert_same(&stage.node);
+}
+
+/// CVE-2025-23266: the container's environment reaches no process of the node.
+#[test]
+fn the_environment_is_hostile() {
+    let spec = strong().env("LD_PRELOAD", "/evil.so").env("PATH", "/bin:.");
+    let stage = Stage::new(spec);
+    let id = stage.container.id.as_str();
+    let live = stage
+        .node
+        .cnsenter([id, "--", "sh", "-c", "echo $LD_PRELOAD; exec sleep 1000"])
+        .spawn();
+    live.wait_for("/evil.so");
+    while stage
+        .node
+        .command(["pgrep", "-fx", "sleep 1000"])
+        .run()
+        .code
+        != 0
+    {}
+    let ours = live.pid();
+    let children = fs::read_to_string(format!("/proc/{ours}/task/{ours}/children")).unwrap();
+    let pids = children
+        .split_whitespace()
+        .map(str::to_owned)
+        .chain([ours.to_string()]);
+    let (command, others): (Vec<_>, Vec<_>) =
+        pids.partition(|pid| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap() == "sleep\n");
+    let preloads = |pid: &String| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap();
+        String::from_utf8_lossy(&environment).contains("LD_PRELOAD")
+    };
+    assert!(command.len() == 1 && command.iter().all(preloads));
+    assert!(
+        others.len() == 2 && !others.iter().any(preloads),
+        "{others:?}"
+    );
+    let words = ["--no-mount", id, "--", "sh", "-c", "echo [$LD_PRELOAD]"];
+    assert_eq!(stage.node.cnsenter(words).ok(), "[]");
+}
+
+/// CVE-2019-14271, CVE-2024-40635: hostile account files.
+#[test]
+fn accounts_are_hostile() {
+    for (trick, user, expected) in [
+        (
+            "rm /etc/passwd; mkfifo /etc/passwd",
+            "app",
+            Err("not a regular file"),
+        ),
+        ("rm /etc/passwd; mkfifo /etc/passwd", "5", Ok("5 0")),
+        (
+            "truncate -s 1G /etc/passwd",
+            "app",
+            Err("larger than 10 MiB"),
+        ),
+        ("truncate -s 1G /etc/passwd", "5", Ok("5 0")),
+        (
+            "ln -sf ../../../../../../../../etc/shadow /etc/passwd",
+            "app",
+            Err("no user"),
+        ),
+        (
+            "ln -sf /proc/1/root/etc/passwd /etc/passwd",
+            "app",
+            Err("no user"),
+        ),
+        (
+            "rm /etc/passwd; ln -s /dev/zero /etc/passwd",
+            "app",
+            Err("no user"),
+        ),
+        (
+            "echo 1000:x:0:0::/:/bin/sh >/etc/passwd",
+            "1000",
+            Ok("1000 0"),
+        ),
+        (
+            "echo big:x:4294967296:0::/:/bin/sh >/etc/passwd",
+            "big",
+            Err("no user"),
+        ),
+        (
+            "echo neg:x:-1:-1::/:/bin/sh >/etc/passwd",
+            "neg",
+            Err("no user"),
+        ),
+        (
+            "rm /etc/group; mkfifo /etc/group",
+            "app:extra",
+            Err("not a regular file"),
+        ),
+    ] {
+        let stage = Stage::new(strong());
+        stage.attacker(trick);
+        let ids = "echo $(grep -E '^[UG]id' /proc/self/status | cut -f2)";
+        let words = ["-u", user, &stage.container.id, "--", "sh", "-c", ids];
+        let output = stage.node.cnsenter(words).run();
+        match expected {
+            Ok(ids) => assert_eq!(output.out().trim(), ids, "{trick}: {output}"),
+            Err(why) => {
+                assert_eq!(output.code, 125, "{trick}: {output}");
+                assert!(output.err().contains(why), "{trick}: {output}");
+            }
+        }
+    }
+}
+
+/// CVE-2021-25743: escape sequences in what is shown.
+#[test]
+fn names_hold_escapes() {
+    let stage = Stage::new(strong());
+    let id = stage.container.id.as_str();
+    let evil = "\u{1b}]0;evil\u{7}\u{9b}31m\r\n\u{202e}";
+    let script = format!("#!/bin/{evil}\n").into_bytes();
+    fs::write(stage.node.path(stage.inside("/tmp/script")), script).unwrap();
+    stage
+        .node
+        .command(["chmod", "755", &stage.inside("/tmp/script")])
+        .ok();
+    for words in [
+        &["-u", evil, id, "--", "id"][..],
+        &["--group-add", evil, id, "--", "id"],
+        &["-w", evil, id, "--", "id"],
+        &[id, "--", evil],
+        &[id, "--", "/tmp/script"],
+        &[evil, "--", "id"],
+    ] {
+        let output = stage.node.cnsenter(words).run();
+        assert!(output.code >= 125, "{output}");
+        let shown = output.err();
+        let raw = shown
+            .chars()
+            .any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+        assert!(!raw && shown.lines().count() <= 2, "{words:?}: {shown:?}");
+    }
+}
