@@ -5,6 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::request::{
@@ -35,7 +36,8 @@ Exit status: the command's own; 128+N if it died of signal N; 124 after --timeou
     override_usage = "cnsenter [OPTIONS] TARGET -- COMMAND [ARG...]\n       cnsenter ls | inspect | pause | completion ...",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    arg_required_else_help = true
 )]
 pub struct Cli {
     /// Everything that runs a command.
@@ -272,11 +274,30 @@ pub fn parse(args: Vec<OsString>) -> Result<Invocation, clap::Error> {
             &matches,
         )?)));
     }
-    let cli = Cli::try_parse_from(args)?;
+    let cli = Cli::try_parse_from(&args).map_err(|error| say_separator(error, &args))?;
     Ok(match cli.command {
         Some(sub) => Invocation::Sub(sub),
         None => Invocation::Exec(Box::new(cli.exec)),
     })
+}
+
+/// What somebody who is used to `docker exec` needs to hear, instead of what clap makes of it.
+fn say_separator(error: clap::Error, args: &[OsString]) -> clap::Error {
+    let names_flag = |value: &ContextValue| value.to_string().starts_with('-');
+    let about_command = match error.kind() {
+        ErrorKind::MissingRequiredArgument => true,
+        ErrorKind::UnknownArgument => !error.get(ContextKind::InvalidArg).is_some_and(names_flag),
+        _ => false,
+    };
+    let first = args.get(1).and_then(|a| a.to_str()).unwrap_or_default();
+    if !about_command || Cli::command().find_subcommand(first).is_some() {
+        return error;
+    }
+    clap::Error::raw(
+        ErrorKind::MissingRequiredArgument,
+        "no \"--\" before a command; write cnsenter [OPTIONS] TARGET -- COMMAND [ARG...], \
+         or cnsenter ls, inspect, pause or completion",
+    )
 }
 
 /// The command without its subcommands, under the same name and help.
@@ -415,9 +436,11 @@ impl ExecArgs {
     }
 }
 
-/// A time such as `30s`, `5m` or `1h30m`; more than zero.
+/// A time such as `30s`, `5m` or `1h30m`, or as timeout(1) takes it in seconds; more than zero.
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds
+        .or_else(|_| humantime::parse_duration(text))
         .ok()
         .filter(|d| !d.is_zero())
         .ok_or_else(|| "write a time such as 30s, 5m or 1h30m".to_owned())
@@ -465,6 +488,42 @@ mod tests {
                 .collect(),
         );
         assert!(matches!(sub, Ok(Invocation::Sub(Sub::Ls(_)))));
+    }
+
+    #[test]
+    fn a_forgotten_separator_is_told() {
+        let error = |args: &[&str]| {
+            let args = ["cnsenter"]
+                .iter()
+                .chain(args)
+                .map(OsString::from)
+                .collect();
+            parse(args).unwrap_err().to_string()
+        };
+        for args in [
+            &["web", "true"][..],
+            &["web"],
+            &["-u", "app", "web", "id", "-x"],
+            &["lss"],
+        ] {
+            assert!(
+                error(args).contains("no \"--\" before a command"),
+                "{args:?}: {}",
+                error(args)
+            );
+        }
+        for args in [
+            &["--nonsense"][..],
+            &["inspect"],
+            &["ls", "web", "x"],
+            &["-i", "--no-such"],
+        ] {
+            assert!(
+                !error(args).contains("before a command"),
+                "{args:?}: {}",
+                error(args)
+            );
+        }
     }
 
     #[test]
@@ -525,7 +584,8 @@ mod tests {
         assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        for bad in ["", "0s", "-1s", "5", "x"] {
+        assert_eq!(parse_duration("5"), Ok(Duration::from_secs(5)));
+        for bad in ["", "0s", "-1s", "5x", "x"] {
             assert!(parse_duration(bad).is_err(), "{bad:?}");
         }
     }

@@ -82,8 +82,8 @@ pub fn run(
 fn show(format: Format, containers: &[Container], out: &mut impl Write) -> io::Result<()> {
     let rows = || containers.iter().map(Row::from).collect::<Vec<_>>();
     match format {
-        Format::Table => table(&COLUMNS[..NARROW], containers, out)?,
-        Format::Wide => table(&COLUMNS, containers, out)?,
+        Format::Table => table(&[&[SHORT], &COLUMNS[..]].concat(), containers, out)?,
+        Format::Wide => table(&[&[FULL], &COLUMNS[..], &MORE].concat(), containers, out)?,
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &rows())?;
             writeln!(out)?;
@@ -174,14 +174,14 @@ fn name(c: &Container) -> Option<&str> {
 /// A column's heading, and a container's cell in it.
 type Column = (&'static str, fn(&Container) -> String);
 
-/// How many of the columns the plain table has.
-const NARROW: usize = 6;
+const SHORT: Column = ("ID", |c| {
+    let short = c.id.get(..SHORT_ID).filter(|_| c.id.len() == 64);
+    short.unwrap_or(&c.id).to_owned()
+});
 
-const COLUMNS: [Column; 12] = [
-    ("ID", |c| {
-        let short = c.id.get(..SHORT_ID).filter(|_| c.id.len() == 64);
-        short.unwrap_or(&c.id).to_owned()
-    }),
+const FULL: Column = ("ID", |c| c.id.clone());
+
+const COLUMNS: [Column; 5] = [
     ("NAME", |c| name(c).unwrap_or_default().to_owned()),
     ("POD", |c| {
         let pod = c.pod.as_ref();
@@ -199,7 +199,10 @@ const COLUMNS: [Column; 12] = [
         c.state.pid().map(|p| p.to_string()).unwrap_or_default()
     }),
     ("RUNTIME", |c| c.runtime.name().to_owned()),
-    ("FULL ID", |c| c.id.clone()),
+];
+
+/// What the wide table has besides.
+const MORE: [Column; 5] = [
     ("IMAGE", |c| c.image.clone().unwrap_or_default()),
     ("CREATED", |c| c.created.map(rfc3339).unwrap_or_default()),
     ("HANDLER", |c| c.handler.clone().unwrap_or_default()),
@@ -282,7 +285,7 @@ mod tests {
                 "x\\x1b[31m      two\\nlines  -           exited (3)  -    docker",
             ]
         );
-        assert!(shown(Format::Wide, &samples()).contains("FULL ID"));
+        assert!(shown(Format::Wide, &samples()).contains(&samples()[0].id));
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::{Caller, ExecArgs, InspectArgs, Invocation, LsArgs, Sub};
-use crate::enter::{self, Starter};
+use crate::enter::{self, Ourselves, Starter};
+use crate::escape::escaped;
 use crate::hostproc::HostProc;
 use crate::plan;
 use crate::request::{CgroupChoice, Lookup, Query, Request};
@@ -78,9 +79,7 @@ impl Error {
     /// Prints the error and its causes, once, on one line, and what to do on a second one.
     fn print(&self) {
         if let Self::Usage(e) = self {
-            // clap's own form, and to stdout if it is the help that was asked for.
-            let _ = e.print();
-            return;
+            return print_usage(e);
         }
         let mut line = format!("cnsenter: {self}");
         let mut source = std::error::Error::source(self);
@@ -94,6 +93,28 @@ impl Error {
             eprintln!("  {hint}");
         }
     }
+}
+
+/// Help as clap has it, to stdout if it was asked for; of an error what is wrong, on one line.
+fn print_usage(error: &clap::Error) {
+    use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as NothingGiven;
+    if !error.use_stderr() || error.kind() == NothingGiven {
+        let _ = error.print();
+        return;
+    }
+    let text = error.to_string();
+    let text = text.split("\n\nUsage:").next().unwrap_or(&text);
+    let text = text.split("\n\nFor more").next().unwrap_or(text);
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let words: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
+    eprintln!(
+        "cnsenter: {}\n  cnsenter --help says more",
+        escaped(&words.join(" "))
+    );
 }
 
 /// A cause in words; the standard library would add "(os error N)".
@@ -152,17 +173,19 @@ fn execute(request: &Request) -> Result<u8, Error> {
     let terminal = request.io.tty.as_ref().and_then(|_| Terminal::of_caller());
 
     let proc = HostProc::open()?;
+    let own = Ourselves::check(&proc)?;
     let found = resolve::resolve(&proc, &request.target, &request.lookup, &trace)?;
     warn(&found.warnings);
     let target = enter::pin(&proc, found.container)?;
     resolve::confirm(&proc, &target.container, &target.process, &request.lookup)?;
     trace.step(|| format!("pinned its init, PID {}", target.process.pid()));
-    let facts = enter::gather(&proc, &target, request)?;
+    let facts = enter::gather(&proc, &own, &target, request)?;
     let plan = plan::plan(request, &facts)?;
     trace.step(|| plan.summary());
 
     let mut started = Starter {
         proc: &proc,
+        own: &own,
         target: &target,
         plan: &plan,
         request,
@@ -177,7 +200,7 @@ fn execute(request: &Request) -> Result<u8, Error> {
     };
     let running = started.running()?;
     let reason = supervise::supervise(running, signals, terminal, &options)?;
-    trace.step(|| format!("command ended: {reason:?}"));
+    trace.step(|| format!("command ended; exit code {}", reason.code()));
     if reason != ExitReason::HungUp
         && let Err(error) = started.finish()
     {

@@ -3,28 +3,28 @@
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use nix::errno::Errno;
-use nix::sched::CloneFlags;
 use nix::sys::statfs::{DEVPTS_SUPER_MAGIC, fstatfs};
 
 use super::account_file::{self, open_below};
 
-use super::{During, Error, Target};
-use crate::hostproc::{HostProc, Status};
+use super::{During, Error, Ourselves, Target};
+use crate::escape::escaped;
+use crate::hostproc::HostProc;
 use crate::plan::{AccountFile, Facts, IdMap, NamespaceIds};
 use crate::request::{IdOrName, Namespace, Request};
-use crate::sys::process::{Fork, exit_now, fork};
 
 /// Reads the facts about the target and ourselves, all of them through the node's /proc.
 ///
 /// # Errors
-/// When the target has ended or is paused, or we cannot do what entering needs.
-pub fn gather(proc: &HostProc, target: &Target, request: &Request) -> Result<Facts, Error> {
-    let own = proc.own()?;
-    let own_status = own.status()?;
-    check_own_state(&own_status)?;
+/// When the target has ended or is paused.
+pub fn gather(
+    proc: &HostProc,
+    own: &Ourselves,
+    target: &Target,
+    request: &Request,
+) -> Result<Facts, Error> {
     if super::cgroup::is_frozen(&target.process.read("cgroup")?) {
-        return Err(Error::Paused);
+        return Err(Error::Paused(escaped(&target.container.id).to_string()));
     }
 
     let process = &target.process;
@@ -32,7 +32,7 @@ pub fn gather(proc: &HostProc, target: &Target, request: &Request) -> Result<Fac
     let (container_env, container_cwd) = environment(target)?;
     let (passwd, group) = accounts(proc, target, request, &container_env)?;
     Ok(Facts {
-        own: NamespaceIds::read(|ns| own.namespace(ns.proc_name()))?,
+        own: NamespaceIds::read(|ns| own.process.namespace(ns.proc_name()))?,
         target: namespaces,
         uid_map: IdMap::parse(&process.read("uid_map")?),
         gid_map: IdMap::parse(&process.read("gid_map")?),
@@ -41,52 +41,15 @@ pub fn gather(proc: &HostProc, target: &Target, request: &Request) -> Result<Fac
         container_cwd,
         passwd,
         group,
-        own_capabilities: own_status.mask("CapPrm").unwrap_or(0),
-        own_bounding: own_status.mask("CapBnd").unwrap_or(0),
+        own_capabilities: own.status.mask("CapPrm").unwrap_or(0),
+        own_bounding: own.status.mask("CapBnd").unwrap_or(0),
         all_capabilities: all_capabilities(proc),
-        own_oom_score_adj: number(&own.read("oom_score_adj")?),
+        own_oom_score_adj: number(&own.process.read("oom_score_adj")?),
         target_oom_score_adj: number(&process.read("oom_score_adj")?),
         // Where AppArmor is off, this file is missing or says EINVAL.
-        apparmor: own.read("attr/apparmor/current").is_ok(),
+        apparmor: own.process.read("attr/apparmor/current").is_ok(),
         target_devpts: request.io.tty.is_some() && has_devpts(target),
     })
-}
-
-/// Whether we ourselves are able to enter anything: told now, before anything is half done.
-fn check_own_state(own: &Status) -> Result<(), Error> {
-    match own.field("Threads") {
-        Some("1") => {}
-        other => {
-            return Err(Error::Threads(
-                other.unwrap_or("no known number of").to_owned(),
-            ));
-        }
-    }
-    if own.field("Seccomp").is_some_and(|mode| mode != "0") && setns_is_filtered()? {
-        return Err(Error::OwnSeccomp("setns"));
-    }
-    Ok(())
-}
-
-/// Asks for something harmless, in a child, since a filter may also kill: EBADF is the kernel's
-/// own answer.
-fn setns_is_filtered() -> Result<bool, Error> {
-    match fork().during("fork")? {
-        Fork::Child => {
-            // SAFETY is not at issue: an invalid descriptor is refused.
-            let answer = nix::sched::setns(invalid_fd(), CloneFlags::empty());
-            exit_now(i32::from(answer != Err(Errno::EBADF)));
-        }
-        Fork::Parent(pid) => {
-            let status = nix::sys::wait::waitpid(pid, None).during("wait for a child")?;
-            Ok(status != nix::sys::wait::WaitStatus::Exited(pid, 0))
-        }
-    }
-}
-
-/// A descriptor of a kind that setns(2) refuses with EINVAL would do as well; -1 is the plainest.
-fn invalid_fd() -> std::os::fd::BorrowedFd<'static> {
-    crate::sys::process::no_fd()
 }
 
 /// The container's environment and working directory: from its spec, else from its init.

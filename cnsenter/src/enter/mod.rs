@@ -11,6 +11,7 @@ mod exec;
 mod facts;
 mod guard;
 mod message;
+mod ourselves;
 mod start;
 mod stdio;
 mod target;
@@ -20,6 +21,7 @@ pub use cgroup::Leaf;
 pub use facts::gather;
 pub use guard::Guard;
 pub use message::{ExecFailure, Step};
+pub use ourselves::Ourselves;
 pub use start::{Started, Starter};
 pub use target::{Target, pin};
 
@@ -36,12 +38,15 @@ pub enum Error {
     InitGone(i32),
     /// The container is frozen.
     #[error(
-        "the container is paused; resume it first (docker unpause, ctr task resume, podman unpause)"
+        "container {0} is paused; resume it first (docker unpause, ctr task resume, podman unpause)"
     )]
-    Paused,
+    Paused(String),
     /// We have more than one thread, so setns(2) would refuse.
     #[error("cnsenter has {0} threads where it must have one; please report this")]
     Threads(String),
+    /// A capability that entering needs is missing.
+    #[error("cnsenter lacks {0}; run it as root: sudo cnsenter ...")]
+    MissingCapability(String),
     /// A seccomp filter on ourselves denies what entering needs.
     #[error(
         "a seccomp filter on this shell denies {0}; run cnsenter on the node itself, or in a pod with \

@@ -18,7 +18,7 @@ use super::message::{Channel, Failure, Message, Step};
 use super::stdio::{self, Stdio};
 use super::target::Target;
 use super::verify::verify;
-use super::{During, Error};
+use super::{During, Error, Ourselves};
 use crate::hostproc::HostProc;
 use crate::plan::{Plan, TerminalKind};
 use crate::request::{CgroupChoice, Request};
@@ -34,6 +34,8 @@ const ENTRY_LIMIT: Duration = Duration::from_secs(10);
 pub struct Starter<'a> {
     /// The node's /proc.
     pub proc: &'a HostProc,
+    /// This process.
+    pub own: &'a Ourselves,
     /// The container.
     pub target: &'a Target,
     /// What to do.
@@ -159,7 +161,7 @@ impl Starter<'_> {
     /// # Errors
     /// When any step failed; nothing is left then.
     pub fn start(mut self) -> Result<Started, Error> {
-        let own_cgroup = self.proc.own()?.read("cgroup")?;
+        let own_cgroup = self.own.process.read("cgroup")?;
         let command = CommandLine::new(self.plan);
         match self.attempt(&own_cgroup, &command, true) {
             // At the container's pids.max a process can join, but none be born (pids controller).
@@ -230,7 +232,7 @@ impl Starter<'_> {
             .proc
             .process(pid)
             .map_err(|_| self.gone("before its start"))?;
-        verify(&command, self.plan, &self.proc.own()?.status()?)?;
+        verify(&command, self.plan, &self.own.status)?;
         self.trace
             .step(|| "checked what is in force against the plan");
         if let Some(master) = master {

@@ -127,9 +127,6 @@ pub enum TerminalKind {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// A capability that entering needs is missing.
-    #[error("cnsenter lacks {0}; run it as root: sudo cnsenter ...")]
-    MissingCapability(String),
     /// `-u NAME` with no such user.
     #[error("no user \"{name}\" in the container's /etc/passwd{why}; give a number: -u UID[:GID]")]
     UnknownUser {
@@ -170,7 +167,6 @@ pub enum Error {
 pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, Error> {
     let join = namespaces::to_join(request, facts);
     let enters = |ns| join.iter().any(|(joined, _)| *joined == ns);
-    check_capabilities(facts)?;
     let identity = identity::of(request, facts, enters(Namespace::User))?;
     let (capabilities, bounding) = capabilities(&identity, facts, enters(Namespace::User));
     let env = process::environment(request, facts, &identity);
@@ -199,29 +195,6 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, Error> {
         terminal,
         join,
     })
-}
-
-/// The capabilities without which a container cannot be entered (setns(2), chroot(2), setuid(2),
-/// and ptrace access mode checks on the target's /proc files).
-const NEEDED: [(u32, &str); 5] = [
-    (21, "CAP_SYS_ADMIN"),
-    (18, "CAP_SYS_CHROOT"),
-    (19, "CAP_SYS_PTRACE"),
-    (7, "CAP_SETUID"),
-    (6, "CAP_SETGID"),
-];
-
-fn check_capabilities(facts: &Facts) -> Result<(), Error> {
-    let missing: Vec<_> = NEEDED
-        .into_iter()
-        .filter(|(bit, _)| facts.own_capabilities & (1 << bit) == 0)
-        .map(|(_, name)| name)
-        .collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::MissingCapability(missing.join(", ")))
-    }
 }
 
 /// What the kernel gives at exec (capabilities(7)): root gets its bounding set, which is ours, or

@@ -197,19 +197,6 @@ fn groups_are_left_alone_where_setgroups_is_denied() {
 }
 
 #[test]
-fn missing_capabilities_are_named() {
-    let facts = Facts {
-        own_capabilities: 1 << 19,
-        ..facts()
-    };
-    let error = super::plan(&request(), &facts).unwrap_err().to_string();
-    assert!(
-        error.contains("CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETUID, CAP_SETGID"),
-        "{error}"
-    );
-}
-
-#[test]
 fn the_environment_is_the_containers_then_ours_then_the_admins() {
     let show = |r: &Request| -> Vec<String> {
         let plan = super::plan(r, &facts()).unwrap();

@@ -74,6 +74,8 @@ impl Question {
 pub(super) struct Answers {
     pub(super) containers: Vec<Container>,
     pub(super) warnings: Vec<Warning>,
+    /// Those that have a socket here, whether they answered or not.
+    pub(super) asked: Vec<Api>,
 }
 
 /// Asks `--runtime-endpoint` alone if it is given, else every socket of a known runtime that is
@@ -115,7 +117,10 @@ pub(super) fn ask(ctx: &Context<'_>, question: &Question) -> Result<Answers, Err
             .iter()
             .map(|(api, socket, _)| ask_one(*api, socket, question, namespace, lookup.timeout)),
     );
-    let mut answers = Answers::default();
+    let mut answers = Answers {
+        asked: sockets.iter().map(|(api, ..)| *api).collect(),
+        ..Answers::default()
+    };
     let results = runtime()?.block_on(asked);
     for ((api, _, path), result) in sockets.iter().zip(results) {
         match result {

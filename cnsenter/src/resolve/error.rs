@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use crate::escape::{escaped, escaped_path};
 use crate::hostproc;
+use crate::request::Query;
 
 use super::trust;
 
@@ -200,6 +201,10 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::NotFound { query, .. } if query.len() < Query::MIN_PREFIX => format!(
+                "the beginning of an ID needs {} characters; cnsenter ls -a lists what there is",
+                Query::MIN_PREFIX
+            ),
             Self::NotFound { searched, .. } => {
                 format!("searched {searched}; cnsenter ls -a lists what there is")
             }

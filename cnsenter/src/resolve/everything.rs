@@ -7,9 +7,10 @@ use std::thread;
 
 use super::cgroup;
 use super::daemon::{self, Answers, Question};
+use super::known::Api;
 use super::search::{FOREIGN, chain, fill, is_live, same};
 use super::state_dir::{Entry, Loaded, Stores, is_full_id};
-use super::{Container, Context, Error, Listing, Warning};
+use super::{Container, Context, Error, Listing, Runtime, Warning};
 use crate::request::RuntimeChoice;
 
 /// Containers for which a second thread is worth its start.
@@ -69,6 +70,9 @@ pub(super) fn everything(ctx: &Context<'_>, all: bool) -> Result<Listing, Error>
         }
     };
     warnings.extend(answers.warnings);
+    if use_daemons && lookup.endpoint.is_none() {
+        warnings.extend(without_daemon(&containers, &answers.asked));
+    }
     for answer in answers.containers {
         let ours = containers
             .iter_mut()
@@ -92,6 +96,30 @@ pub(super) fn everything(ctx: &Context<'_>, all: bool) -> Result<Listing, Error>
         containers,
         warnings,
     })
+}
+
+/// Runtimes whose containers run on while nobody listens: what only the daemon knows is missing.
+fn without_daemon(containers: &[Container], asked: &[Api]) -> Vec<Warning> {
+    let stopped = |runtime, api| {
+        let has_containers = containers
+            .iter()
+            .any(|c| c.runtime == runtime && c.owner == 0 && is_live(c));
+        has_containers && !asked.contains(&api)
+    };
+    [
+        (Runtime::Containerd, Api::Containerd, "containerd"),
+        (Runtime::Docker, Api::Docker, "Docker"),
+        (Runtime::CriO, Api::Cri, "CRI-O"),
+    ]
+    .into_iter()
+    .filter(|(runtime, api, _)| stopped(*runtime, *api))
+    .map(|(.., name)| {
+        Warning(format!(
+            "{name} does not run here (it has no socket); its containers are listed from its state \
+             directories"
+        ))
+    })
+    .collect()
 }
 
 /// Reads all entries, on two processors where they are many.

@@ -156,8 +156,10 @@ impl<'a> Search<'a> {
         let Some(question) = Question::of(self.query) else {
             return Ok(());
         };
-        self.searched.push("the runtimes' daemons");
         let answers = daemon::ask(self.ctx, &question)?;
+        if self.ctx.lookup.endpoint.is_some() || !answers.asked.is_empty() {
+            self.searched.push("the runtimes' daemons");
+        }
         self.warnings.extend(answers.warnings);
         for container in answers.containers {
             self.add_answer(container);

@@ -1,0 +1,94 @@
+//! Whether we ourselves are able to enter anything: told before anything is looked for.
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns};
+
+use super::{During, Error};
+use crate::hostproc::{HostProc, Process, Status};
+use crate::sys::process::{Fork, exit_now, fork, no_fd};
+
+/// The capabilities without which a container cannot be entered (setns(2), chroot(2), setuid(2),
+/// and ptrace access mode checks on the target's /proc files).
+const NEEDED: [(u32, &str); 5] = [
+    (21, "CAP_SYS_ADMIN"),
+    (18, "CAP_SYS_CHROOT"),
+    (19, "CAP_SYS_PTRACE"),
+    (7, "CAP_SETUID"),
+    (6, "CAP_SETGID"),
+];
+
+/// This process, found fit.
+#[derive(Debug)]
+pub struct Ourselves {
+    /// Our directory in the node's /proc.
+    pub process: Process,
+    /// Our status there.
+    pub status: Status,
+}
+
+impl Ourselves {
+    /// Reads our own status and checks it.
+    ///
+    /// # Errors
+    /// When a capability is missing, a seccomp filter is in the way, or we have several threads.
+    pub fn check(proc: &HostProc) -> Result<Self, Error> {
+        let process = proc.own()?;
+        let status = process.status()?;
+        check_capabilities(status.mask("CapEff").unwrap_or(0))?;
+        match status.field("Threads") {
+            Some("1") => {}
+            other => {
+                return Err(Error::Threads(
+                    other.unwrap_or("no known number of").to_owned(),
+                ));
+            }
+        }
+        if status.field("Seccomp").is_some_and(|mode| mode != "0") && setns_is_filtered()? {
+            return Err(Error::OwnSeccomp("setns"));
+        }
+        Ok(Self { process, status })
+    }
+}
+
+fn check_capabilities(effective: u64) -> Result<(), Error> {
+    let missing: Vec<_> = NEEDED
+        .into_iter()
+        .filter(|(bit, _)| effective & (1 << bit) == 0)
+        .map(|(_, name)| name)
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::MissingCapability(missing.join(", ")))
+    }
+}
+
+/// Asks for something harmless, in a child, since a filter may also kill: EBADF is the kernel's
+/// own answer.
+fn setns_is_filtered() -> Result<bool, Error> {
+    match fork().during("fork")? {
+        Fork::Child => {
+            let answer = setns(no_fd(), CloneFlags::empty());
+            exit_now(i32::from(answer != Err(Errno::EBADF)));
+        }
+        Fork::Parent(pid) => {
+            let status = nix::sys::wait::waitpid(pid, None).during("wait for a child")?;
+            Ok(status != nix::sys::wait::WaitStatus::Exited(pid, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_capabilities;
+
+    #[test]
+    fn missing_capabilities_are_named() {
+        assert!(check_capabilities(u64::MAX).is_ok());
+        let error = check_capabilities(1 << 19).unwrap_err().to_string();
+        assert!(
+            error.contains("CAP_SYS_ADMIN, CAP_SYS_CHROOT, CAP_SETUID, CAP_SETGID"),
+            "{error}"
+        );
+    }
+}
