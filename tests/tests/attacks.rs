@@ -225,3 +225,19 @@ fn a_stop_is_passed_on() {
         ("stops\ngoes on\n", 0)
     );
 }
+
+/// The keys of the operator's session are found by the command.
+#[test]
+fn keys_are_inherited() {
+    let stage = Stage::new(ContainerSpec::sleeper("web"));
+    stage.node.program("keys", "/usr/local/bin/keys");
+    stage.node.program("keys", stage.inside("/tmp/keys"));
+    let naive = stage.naive();
+    let naive: Vec<_> = naive.iter().map(String::as_str).collect();
+    let ours = ["cnsenter", &stage.container.id, "--"];
+    for (entry, expected) in [(&naive[..], "found"), (&ours, "none")] {
+        let hide = ["/usr/local/bin/keys", "hide"];
+        let words = hide.iter().chain(entry).chain(&["/tmp/keys", "find"]);
+        assert_eq!(stage.node.command(words).ok(), expected, "{entry:?}");
+    }
+}
