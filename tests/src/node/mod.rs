@@ -189,9 +189,12 @@ impl Drop for Inner {
 }
 
 /// Copies a program. Another process does it, because a child that some other thread forks meanwhile
-/// would hold the new file open for writing, and nobody could execute it.
+/// would hold the new file open for writing, and nobody could execute it. An old one may still run.
 fn install(program: &Path, path: &Path) {
-    let copied = Command::new("cp").args([program, path]).status();
+    let copied = Command::new("cp")
+        .arg("--remove-destination")
+        .args([program, path])
+        .status();
     let copied = copied.expect("cp starts").success();
     assert!(copied, "cannot copy {} to the node", program.display());
 }
