@@ -136,7 +136,7 @@ fn descriptors_lead_to_the_node() {
     let by_name = ["/bin/ls", "/proc/self/fd/7/boot/.."];
     let output = holding(&naive, &by_name);
     assert!(output.out().contains("boot"), "{output}");
-    // (Its --wdns fails by chance: not yet of the PID namespace, it has no /proc/self there.)
+    // (Its --wdns=/proc/self/fd/7 says ENOENT: only the way by name is shown to succeed.)
 
     let id = stage.container.id.as_str();
     let output = holding(&["cnsenter", id, "--"], &by_name);
