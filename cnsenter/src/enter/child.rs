@@ -13,7 +13,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{SigmaskHow, Signal, pthread_sigmask};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    Gid, Uid, chdir, chroot, dup2_stderr, dup2_stdin, dup2_stdout, fchdir, getcwd, setgroups,
+    Gid, Uid, chdir, chroot, dup2_stderr, dup2_stdin, dup2_stdout, fchdir, getcwd, read, setgroups,
     setresgid, setresuid, setsid, write,
 };
 
@@ -182,11 +182,24 @@ impl Entrance<'_> {
         }
         umask(Mode::S_IWGRP | Mode::S_IWOTH);
         if self.plan.unconfined {
-            self.write_own("attr/apparmor/exec", b"exec unconfined")
-                .at(Step::Label)?;
+            self.leave_confinement().at(Step::Label)?;
         }
         self.become_the_user().at(Step::Identity)?;
         self.change_directory()
+    }
+
+    /// Has exec make the command unconfined, whatever profile is attached to its path.
+    fn leave_confinement(&self) -> io::Result<()> {
+        const FILE: &str = "attr/apparmor/exec";
+        self.write_own(FILE, b"exec unconfined")?;
+        let label = self.read_own(FILE)?;
+        if label.starts_with(b"unconfined") {
+            return Ok(());
+        }
+        let label = crate::escape::escaped(label.trim_ascii());
+        Err(io::Error::other(format!(
+            "the command's label would be {label}"
+        )))
     }
 
     fn take_stdio(&self, stdio: &Stdio) -> io::Result<()> {
@@ -274,6 +287,17 @@ impl Entrance<'_> {
         let file = openat(self.proc.as_fd(), path.as_str(), flags, Mode::empty())?;
         write(&file, text)?;
         Ok(())
+    }
+
+    /// Reads one of them, up to a page.
+    fn read_own(&self, name: &str) -> io::Result<Vec<u8>> {
+        let path = format!("self/{name}");
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        let file = openat(self.proc.as_fd(), path.as_str(), flags, Mode::empty())?;
+        let mut text = vec![0; 4096];
+        let length = read(&file, &mut text)?;
+        text.truncate(length);
+        Ok(text)
     }
 }
 

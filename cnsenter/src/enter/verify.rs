@@ -40,13 +40,8 @@ pub(super) fn verify(command: &Process, plan: &Plan, own: &Status) -> Result<(),
             return Err(differs(what, show(&status), show(own)));
         }
     }
-    if plan.unconfined {
-        let found = command.read("attr/apparmor/exec")?;
-        if !found.starts_with(b"unconfined") {
-            let found = crate::escape::escaped(found.trim_ascii()).to_string();
-            return Err(differs("AppArmor label", found, "unconfined".to_owned()));
-        }
-    }
+    // The LSM's label for exec is not among them: Linux 6.1 shows every reader its own (6.12 does
+    // not), so the command reads it back itself.
     Ok(())
 }
 
