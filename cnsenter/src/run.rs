@@ -72,8 +72,19 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Resolve(e) | Self::List(list::Error::Resolve(e)) => e.hint(),
+            _ if self.is_denial() => confinement_hint(),
             _ => None,
         }
+    }
+
+    /// Whether the kernel said no at the bottom of it.
+    fn is_denial(&self) -> bool {
+        let mut causes = std::iter::successors(std::error::Error::source(self), |e| e.source());
+        causes.any(|cause| {
+            cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
+        })
     }
 
     /// Prints the error and its causes, once, on one line, and what to do on a second one.
@@ -286,6 +297,16 @@ fn candidates() -> Vec<resolve::Container> {
         .ok()
         .and_then(|proc| resolve::list(&proc, &lookup, false).ok());
     list.map(|l| l.containers).unwrap_or_default()
+}
+
+/// Where AppArmor confines cnsenter itself, that is most likely why a step was denied.
+fn confinement_hint() -> Option<String> {
+    let label = std::fs::read("/proc/self/attr/apparmor/current").ok()?;
+    let label = label.trim_ascii().strip_suffix(b" (enforce)")?;
+    Some(format!(
+        "AppArmor confines cnsenter itself, by the profile \"{}\"; run it from an unconfined shell",
+        crate::escape::escaped(label)
+    ))
 }
 
 fn warn(warnings: &[resolve::Warning]) {
