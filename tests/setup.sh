@@ -22,7 +22,7 @@ packages=(
   # shells that complete
   zsh fish
   # the virtual machine: another kernel, cgroup v2, AppArmor
-  qemu-system-x86 apparmor cpio
+  qemu-system-x86 apparmor cpio xz-utils binutils
 )
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -80,6 +80,33 @@ build() {
   touch "$bin/.complete"
 }
 
+# kernel SERIES PACKAGE: the newest kernel that PACKAGE depends on, unpacked (not installed) into the
+# cache: its image, and the one module that containers need.
+kernel() {
+  local series=$1 meta=$2
+  local folder=$cache/kernels/$series
+  [ -e "$folder/.complete" ] && return
+  [ -z "$check" ] || { absent+=("kernel $series"); return; }
+  local image
+  image=$(kernel_package "$meta")
+  [ -n "$image" ] || { apt-get update -q >&2; image=$(kernel_package "$meta"); }
+  [ -n "$image" ] || die "apt has no $meta; add the security archive of Debian 12 (bookworm-security)"
+  say "unpacking $image"
+  rm -rf "$folder"
+  mkdir -p "$folder/deb"
+  (cd "$folder/deb" && apt-get download -q -o APT::Sandbox::User=root "$image" >&2 &&
+    dpkg-deb --fsys-tarfile ./*.deb |
+      tar -x --wildcards './boot/vmlinuz-*' '*/overlayfs/overlay.ko*')
+  find "$folder/deb" -name '*.xz' -exec xz -d {} +
+  find "$folder/deb" -name 'vmlinuz-*' -exec mv {} "$folder/vmlinuz" \;
+  find "$folder/deb" -name overlay.ko -exec mv {} "$folder/" \;
+  rm -rf "$folder/deb"
+  [ -e "$folder/vmlinuz" ] && [ -e "$folder/overlay.ko" ] || die "$image is not as expected"
+  touch "$folder/.complete"
+}
+
+kernel_package() { apt-cache depends "$1" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[^ ]*\).*/\1/p' | head -1; }
+
 [ "$(id -u)" = 0 ] || die "run this as root: the tests make namespaces, cgroups and mounts"
 command -v apt-get >/dev/null || die "this needs Debian 12 or Ubuntu (apt-get is missing)"
 
@@ -99,5 +126,7 @@ build containerd "$containerd_version" "no_btrfs no_devmapper no_zfs" 0 \
   "-X $containerd/version.Version=v$containerd_version"
 runc_version=$(version github.com/opencontainers/runc runc)
 build runc "$runc_version" seccomp 1 "-X main.version=$runc_version"
+kernel 6.1 linux-image-cloud-amd64
+kernel 6.12 linux-image-6.12-cloud-amd64
 
 [ ${#absent[@]} = 0 ] || die "missing: ${absent[*]}; run \"make setup\""

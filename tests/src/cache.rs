@@ -51,6 +51,16 @@ impl Cache {
         require(&folder.join(".complete"));
         folder
     }
+
+    /// The folder with a kernel that setup unpacked, such as `6.1`: `vmlinuz` and `overlay.ko`.
+    ///
+    /// # Panics
+    /// If it is not there.
+    pub fn kernel(&self, series: &str) -> PathBuf {
+        let folder = self.0.join("kernels").join(series);
+        require(&folder.join(".complete"));
+        folder
+    }
 }
 
 /// The cnsenter under test: `$CNSENTER`, else what `make build` made.

@@ -32,6 +32,7 @@ mod program;
 mod pty;
 mod refusal;
 mod runtime;
+mod vm;
 
 pub use cache::Cache;
 pub use command::{Cmd, Output};
@@ -43,3 +44,4 @@ pub use pty::Pty;
 pub use runtime::{
     Container, ContainerSpec, Containerd, Cri, Daemon, Engine, Kind, Oci, Pod, Runtime,
 };
+pub use vm::{Kernel, Vm};

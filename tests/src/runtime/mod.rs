@@ -14,6 +14,7 @@ pub use cri::{Cri, Pod};
 pub use daemon::Daemon;
 pub use engine::Engine;
 pub use oci::Oci;
+pub(crate) use oci::config as oci_config;
 pub use spec::ContainerSpec;
 
 use crate::command::Cmd;

@@ -166,7 +166,7 @@ pub(super) fn limit_processes(node: &Node, pid: u32, count: u32) {
 }
 
 /// The bundle's config.json, by the OCI runtime specification.
-fn config(spec: &ContainerSpec) -> Value {
+pub(crate) fn config(spec: &ContainerSpec) -> Value {
     let caps: Vec<&str> = match (spec.no_caps, spec.privileged) {
         (true, _) => vec![],
         (false, true) => [
