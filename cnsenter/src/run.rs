@@ -169,6 +169,8 @@ fn run(args: Vec<OsString>) -> Result<u8, Error> {
 fn seal(exec: ExecArgs, args: &[OsString]) -> Result<u8, Error> {
     let request = exec.into_request(&caller())?;
     let Err(error) = seal::run_sealed(&request, args);
+    // That needs /proc, of which more can be said.
+    HostProc::open()?;
     Err(error.into())
 }
 

@@ -23,8 +23,8 @@ pub(super) struct CommandLine {
 }
 
 impl CommandLine {
-    /// A name with a slash is a path, any other is looked for in the command's own PATH. What holds
-    /// a NUL, as nothing from a command line can, is cut short there.
+    /// A name with a slash is a path, any other is looked for in the command's own PATH; no name is
+    /// in none. What holds a NUL, as nothing from a command line can, is cut short there.
     pub(super) fn new(plan: &Plan) -> Self {
         let name = plan.argv.first().map_or(&b""[..], |a| a.as_bytes());
         let (candidates, searched) = if name.contains(&b'/') {
@@ -35,6 +35,7 @@ impl CommandLine {
                 let dir = if dir.is_empty() { b"." } else { dir };
                 c_string(&[dir, b"/", name].concat())
             };
+            let dirs = dirs.filter(|_| !name.is_empty());
             (dirs.map(path).collect(), Some(plan.search_path.clone()))
         };
         Self {

@@ -162,7 +162,7 @@ impl fmt::Display for ExecFailure {
                 write!(
                     f,
                     "cannot execute \"{command}\": {}",
-                    io::Error::from_raw_os_error(*errno)
+                    nix::errno::Errno::from_raw(*errno).desc()
                 )
             }
         }
