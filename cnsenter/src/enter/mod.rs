@@ -32,7 +32,7 @@ use std::io;
 pub enum Error {
     /// The node's /proc said no.
     #[error(transparent)]
-    Proc(#[from] crate::hostproc::Error),
+    Proc(crate::hostproc::Error),
     /// The container's init ended while we looked.
     #[error("the container's init (PID {0}) has just ended; nothing was run")]
     InitGone(i32),
@@ -105,6 +105,16 @@ impl Error {
             Self::Exec(failure) => failure.exit_code(),
             Self::Cancelled(signal) => crate::exit::of_signal(*signal),
             _ => crate::exit::CANNOT_ENTER,
+        }
+    }
+}
+
+impl From<crate::hostproc::Error> for Error {
+    fn from(error: crate::hostproc::Error) -> Self {
+        match error {
+            // It was there a moment ago.
+            crate::hostproc::Error::NoProcess(pid) => Self::InitGone(pid),
+            other => Self::Proc(other),
         }
     }
 }

@@ -99,14 +99,30 @@ pub fn resolve(
     }
     let found = search.choose()?;
     if let Some(pid) = found.container.state.pid() {
-        let process = proc.process(pid)?;
-        if let Source::Daemon(socket) = &found.container.source {
-            process::theirs(proc, &process, found.container.owner, socket)?;
-        }
-        process::same_kernel(proc, &found.container, &process)?;
+        check(proc, &found.container, pid).map_err(|e| vanished_or(&found.container, pid, e))?;
     }
     trace.step(|| format!("found {}", found.container.summary()));
     Ok(found)
+}
+
+/// Checks the process that a runtime names.
+fn check(proc: &HostProc, container: &Container, pid: Pid) -> Result<(), Error> {
+    let process = proc.process(pid)?;
+    if let Source::Daemon(socket) = &container.source {
+        process::theirs(proc, &process, container.owner, socket)?;
+    }
+    process::same_kernel(proc, container, &process)
+}
+
+/// A process that was there a moment ago has ended.
+fn vanished_or(container: &Container, pid: Pid, error: Error) -> Error {
+    match error {
+        Error::Proc(hostproc::Error::NoProcess(_)) => Error::Vanished {
+            id: container.id.clone(),
+            pid: pid.as_raw(),
+        },
+        other => other,
+    }
 }
 
 /// Reads the container's witness again: fails closed if its runtime no longer names this very
@@ -122,22 +138,22 @@ pub fn confirm(
     lookup: &Lookup,
 ) -> Result<(), Error> {
     let ctx = Context::new(proc, lookup)?;
-    let vanished = || Error::Vanished {
-        id: container.id.clone(),
-        pid: pinned.pid().as_raw(),
-    };
     let still = match &container.witness {
-        Witness::Given => true,
-        Witness::Cgroup => cgroup::names(pinned, &container.id)?,
+        Witness::Given => Ok(true),
+        Witness::Cgroup => cgroup::names(pinned, &container.id).map_err(Error::from),
         Witness::PidFile(_) | Witness::StateFile { .. } => {
-            state_dir::still_names(&ctx, container, pinned)?
+            state_dir::still_names(&ctx, container, pinned)
         }
-        Witness::Daemon => search::daemon_still_names(&ctx, container, pinned.pid())?,
+        Witness::Daemon => search::daemon_still_names(&ctx, container, pinned.pid()),
     };
-    if still && pinned.is_alive() {
+    let pid = pinned.pid();
+    if still.map_err(|e| vanished_or(container, pid, e))? && pinned.is_alive() {
         Ok(())
     } else {
-        Err(vanished())
+        Err(Error::Vanished {
+            id: container.id.clone(),
+            pid: pid.as_raw(),
+        })
     }
 }
 

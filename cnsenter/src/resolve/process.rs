@@ -189,6 +189,11 @@ pub(super) fn same_kernel(
     Ok(())
 }
 
+/// Whether the name of its runtime alone says so.
+pub(super) fn is_of_another_kernel(container: &Container) -> bool {
+    container.handler.as_deref().and_then(by_handler).is_some()
+}
+
 /// Whether a spec wants a namespace of its own; where there is no spec, at least for mounts.
 fn wants_new(spec: Option<&Spec>, kind: &str) -> bool {
     let Some(linux) = spec.and_then(|s| s.linux.as_ref()) else {

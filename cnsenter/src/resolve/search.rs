@@ -233,13 +233,15 @@ impl<'a> Search<'a> {
         if scan.foreign {
             self.warnings.push(Warning(FOREIGN.into()));
         }
-        for container in scan.containers {
+        for mut container in scan.containers {
             // What a runtime itself says counts for more, unless it only has an old record.
             let record = |c: &Container| matches!(c.state, State::Created(None) | State::Unknown);
-            let known = |c: &&Container| c.id == container.id;
-            if self.candidates.iter().find(known).is_none_or(record) {
-                self.candidates.push(container);
+            match self.candidates.iter().find(|c| c.id == container.id) {
+                Some(known) if record(known) => fill(&mut container, known.clone()),
+                Some(_) => continue,
+                None => {}
             }
+            self.candidates.push(container);
         }
         Ok(())
     }

@@ -17,7 +17,19 @@ pub(super) fn load(
     dir: &Dir,
 ) -> Result<Option<Container>, Error> {
     let fail = |e| failure(id, e);
-    let pid_file = dir.read("init.pid", SMALL).map_err(fail)?;
+    let mut container = Container::new(id, store.runtime);
+    container.runtime_namespace = namespace.map(str::to_owned);
+    container.handler = handler(dir);
+    container.source = Source::StateDir(dir.path().to_owned());
+    container.witness = Witness::PidFile(dir.path().join("init.pid"));
+    let pid_file = match dir.read("init.pid", SMALL) {
+        Ok(file) => file,
+        // Shims of other kernels write none; whoever knows a process of it must know that.
+        Err(e) if e.is_missing() && process::is_of_another_kernel(&container) => {
+            return Ok(Some(container));
+        }
+        Err(e) => return Err(fail(e)),
+    };
     let pid = parse_pid(&pid_file.bytes).ok_or_else(|| {
         fail(trust::Error::Malformed {
             path: dir.path().join("init.pid"),
@@ -33,12 +45,7 @@ pub(super) fn load(
         start: None,
     };
     let state = process::state(ctx.proc, &ctx.lookup.host_root, &claim)?;
-    let mut container = Container::new(id, store.runtime);
     container.state = created_or(ctx, store, &[namespace.unwrap_or_default(), id], state);
-    container.runtime_namespace = namespace.map(str::to_owned);
-    container.handler = handler(dir);
-    container.source = Source::StateDir(dir.path().to_owned());
-    container.witness = Witness::PidFile(dir.path().join("init.pid"));
     set_spec(&mut container, spec);
     Ok(Some(container))
 }
