@@ -62,7 +62,8 @@ impl Daemon {
     pub fn kill(&self) {
         let pid = self.pid();
         self.live.signal(Signal::SIGKILL);
-        while fs::exists(format!("/proc/{pid}/exe")).unwrap_or(false) {
+        // Until it is reaped, its sockets may still take connections.
+        while fs::exists(format!("/proc/{pid}")).unwrap_or(false) {
             sleep(Duration::from_millis(1));
         }
     }
