@@ -7,6 +7,8 @@ use std::time::Duration;
 use kpexec_tests::node::SCRATCH;
 use kpexec_tests::{Cmd, Container, ContainerSpec, Cri, Engine, Kind, Node, Runtime};
 
+const TASKS: &str = "/run/containerd/io.containerd.runtime.v2.task";
+
 /// One test for each runtime, for them to run side by side.
 macro_rules! on_each_runtime {
     ($($name:ident: $kind:ident,)*) => {$(
@@ -232,7 +234,11 @@ fn containers_of_a_pod() {
     }
     let ended = &pod.containers[1];
     node.command(["kill", "-KILL", &ended.pid.to_string()]).ok();
-    wait_for_end(&node, ended);
+    // The task knows how it ended, and is then deleted; what is asked from then on is CRI's record.
+    let task = format!("{TASKS}/k8s.io/{}", ended.id);
+    while node.path(&task).exists() {
+        thread::sleep(Duration::from_millis(5));
+    }
     until_it_says(&node, &ended.id, "exited with code");
     for target in [&ended.id, &ended.id[..12], "shop/cart/ended", "ended"] {
         enter(&node, target)
@@ -253,7 +259,7 @@ fn a_reused_pid() {
     let node = Node::start();
     let runtime = Kind::Containerd22.start(&node);
     let [web, other] = ["web", "other"].map(|name| runtime.run(&ContainerSpec::sleeper(name)));
-    let file = node.path("/run/containerd/io.containerd.runtime.v2.task/default/web/init.pid");
+    let file = node.path(format!("{TASKS}/default/web/init.pid"));
     let written = fs::metadata(&file).unwrap().modified().unwrap();
     // Neither containerd nor its shim may mend it.
     runtime.daemon().unwrap().kill();

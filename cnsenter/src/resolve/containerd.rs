@@ -167,7 +167,8 @@ async fn without_task(channel: &Channel, question: &Question, container: &Contai
         return unknown;
     }
     match cri::status(channel, &container.id).await {
-        Ok(Some(status)) => status.state,
+        // For a moment it calls running what has no task any more.
+        Ok(Some(status)) if status.state.pid().is_none() => status.state,
         _ => unknown,
     }
 }

@@ -1,6 +1,8 @@
 //! runc and crun on their own, with bundles that the harness writes.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -97,9 +99,14 @@ impl Runtime for Oci {
         let pid = state["pid"]
             .as_u64()
             .and_then(|pid| u32::try_from(pid).ok());
+        let pid = pid.expect("a running container has a process");
+        // runc does not wait for its last part to become the container's program.
+        while comm(&self.node, pid).starts_with("runc:") {
+            thread::sleep(Duration::from_millis(1));
+        }
         Container {
             id,
-            pid: pid.expect("a running container has a process"),
+            pid,
             spec: spec.clone(),
         }
     }
@@ -128,6 +135,11 @@ impl Runtime for Oci {
         let removed = fs::remove_dir_all(self.node.path(Self::bundle(&container.id)));
         removed.expect("a bundle can be removed");
     }
+}
+
+/// A process's name; nothing once it has ended.
+fn comm(node: &Node, pid: u32) -> String {
+    fs::read_to_string(node.path(format!("/proc/{pid}/comm"))).unwrap_or_default()
 }
 
 /// The path of the runc that setup built.
