@@ -52,8 +52,7 @@ fn targets_and_flags_that_mean_nothing() {
         .refused(&["is no container ID"]);
 
     for (arguments, words) in [
-        (&[][..], "TARGET"),
-        (&["web"], "COMMAND"),
+        (&["web"][..], "COMMAND"),
         (&["web", "--"], "COMMAND"),
         (&["--nonsense", "web", "--", "true"], "--nonsense"),
         (&["--\x1b[31m", "web", "--", "true"], "unexpected argument"),
@@ -90,6 +89,9 @@ fn targets_and_flags_that_mean_nothing() {
     ] {
         node.cnsenter(arguments).run().refused(&[words]);
     }
+    // Whoever writes nothing at all is told everything.
+    let said = node.cnsenter::<&str>([]).run();
+    assert!(said.code == 125 && said.err().contains("Usage:"), "{said}");
     before.assert_same(&node);
 }
 
