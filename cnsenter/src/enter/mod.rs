@@ -45,7 +45,7 @@ pub enum Error {
     #[error("cnsenter has {0} threads where it must have one; please report this")]
     Threads(String),
     /// A capability that entering needs is missing.
-    #[error("cnsenter lacks {0}; run it as root: sudo cnsenter ...")]
+    #[error("entering a container takes {0}; run cnsenter as root (sudo cnsenter ...)")]
     MissingCapability(String),
     /// A seccomp filter on ourselves denies what entering needs.
     #[error(
