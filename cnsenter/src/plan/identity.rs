@@ -71,6 +71,11 @@ pub(super) fn of(request: &Request, facts: &Facts, in_user_ns: bool) -> Result<I
         ),
         Some(spec) => named(spec, facts)?,
     };
+    if request.user.is_some() {
+        // Else a set-group-ID program could shed the group to which a file denies what it allows
+        // others (CVE-2022-36109, CVE-2023-25173).
+        group_ids.push(gid);
+    }
     for group in &request.extra_groups {
         group_ids.push(group_id(group, facts)?);
     }

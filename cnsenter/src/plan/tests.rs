@@ -130,14 +130,14 @@ fn an_unmapped_uid_is_refused_with_what_is_mapped() {
 fn users_and_groups_come_from_the_container() {
     let of = |text| super::plan(&user(text), &facts()).map(|p| p.identity);
     let app = of("app").unwrap();
-    assert_eq!((app.uid, app.gid, app.groups), (1000, 1001, vec![7]));
+    assert_eq!((app.uid, app.gid, app.groups), (1000, 1001, vec![7, 1001]));
     let by_number = of("1000").unwrap();
     assert_eq!(
         (by_number.uid, by_number.gid, by_number.groups),
-        (1000, 1001, vec![7])
+        (1000, 1001, vec![7, 1001])
     );
     let with_group = of("app:extra").unwrap();
-    assert_eq!((with_group.gid, with_group.groups), (7, vec![]));
+    assert_eq!((with_group.gid, with_group.groups), (7, vec![7]));
     let unknown = of("4242").unwrap();
     assert_eq!((unknown.uid, unknown.gid), (4242, 0));
     assert!(matches!(of("nobody"), Err(Error::UnknownUser { .. })));
