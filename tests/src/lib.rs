@@ -32,6 +32,7 @@ mod program;
 mod pty;
 mod refusal;
 mod runtime;
+mod stage;
 mod vm;
 
 pub use cache::Cache;
@@ -44,4 +45,5 @@ pub use pty::Pty;
 pub use runtime::{
     Container, ContainerSpec, Containerd, Cri, Daemon, Engine, Kind, Oci, Pod, Runtime,
 };
+pub use stage::{Stage, eventually};
 pub use vm::{Kernel, Vm};

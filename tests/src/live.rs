@@ -84,6 +84,15 @@ impl Live {
         }
     }
 
+    /// The letter of proc(5) for the state of the command.
+    pub fn state(&self) -> char {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        let state = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.chars().next());
+        state.unwrap_or('X')
+    }
+
     /// Sends a signal to the command itself.
     pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.pid()).expect("a process ID fits");

@@ -8,7 +8,7 @@ use std::os::unix::fs::{OpenOptionsExt, chown};
 use std::time::{Duration, Instant};
 
 use rustix::pty::{ptsname, unlockpt};
-use rustix::termios::{Termios, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::Live;
 use crate::command::Cmd;
@@ -126,6 +126,12 @@ impl Pty {
     /// The settings of the terminal: compare them before and after a command.
     pub fn termios(&self) -> Termios {
         tcgetattr(&self.slave).expect("a terminal has settings")
+    }
+
+    /// Whether programs get each key as it is, and at once.
+    pub fn is_raw(&self) -> bool {
+        let local = self.termios().local_modes;
+        !local.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
     /// Waits for the end of the command, and gives its exit code.

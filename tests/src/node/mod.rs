@@ -171,6 +171,29 @@ impl Node {
         Folder(self.0.folder.clone()).disk().join(name)
     }
 
+    /// The node's process IDs of those that run exactly this command line.
+    pub fn find(&self, argv: &[&str]) -> Vec<u32> {
+        let wanted: String = argv.iter().flat_map(|word| [*word, "\0"]).collect();
+        let entries = fs::read_dir(self.path("/proc")).expect("a node has a /proc");
+        let pids = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(|pid: &u32| {
+            let words = fs::read(self.path(format!("/proc/{pid}/cmdline")));
+            words.is_ok_and(|words| words == wanted.as_bytes())
+        })
+        .collect()
+    }
+
+    /// The letter of proc(5) for the state of one of the node's processes; `X` if it is gone.
+    pub fn state(&self, pid: u32) -> char {
+        let stat = fs::read_to_string(self.path(format!("/proc/{pid}/stat"))).unwrap_or_default();
+        let state = stat
+            .rsplit_once(") ")
+            .and_then(|(_, rest)| rest.chars().next());
+        state.unwrap_or('X')
+    }
+
     pub(crate) fn groups(&self) -> &Groups {
         &self.0.groups
     }
