@@ -24,8 +24,11 @@ fn terminal(stage: &Stage, script: &str) -> Pty {
         .pty()
 }
 
+/// What is done to a terminal and to the cnsenter on it, given its process ID on the host.
+type Act<'a> = &'a dyn Fn(&mut Pty, i32);
+
 /// Runs `script` on a terminal, `act`s once it is raw (or not at all), and compares.
-fn restored(stage: &Stage, script: &str, code: i32, act: Option<&dyn Fn(&mut Pty, i32)>) {
+fn restored(stage: &Stage, script: &str, code: i32, act: Option<Act<'_>>) {
     let mut terminal = terminal(stage, &format!("exec cnsenter {script}"));
     terminal.wait_for("set\r\n");
     let before = modes(&terminal);

@@ -1,6 +1,7 @@
 //! Runs a command in a node, as somebody who is logged in there would.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -53,6 +54,8 @@ impl Request {
 
 /// Runs the command and hands its exit code on; 128 and the signal's number if one killed it.
 pub(super) fn enter(request: &Request) -> io::Result<ExitCode> {
+    // Read in the host's /proc: in the node's we are nobody.
+    let ignores_signals = ignores_signals()?;
     let init = i32::try_from(request.init).ok().and_then(Pid::from_raw);
     let init = init.ok_or_else(|| io::Error::other("0 is no process"))?;
     let node = pidfd_open(init, PidfdFlags::empty())?;
@@ -69,7 +72,13 @@ pub(super) fn enter(request: &Request) -> io::Result<ExitCode> {
     let Some((program, arguments)) = request.argv.split_first() else {
         return Err(io::Error::other("there is no command"));
     };
-    let mut command = Command::new(program);
+    let mut command = if ignores_signals {
+        let mut reset = Command::new("env");
+        reset.arg("--default-signal").arg(program);
+        reset
+    } else {
+        Command::new(program)
+    };
     command
         .args(arguments)
         .current_dir(Path::new(&request.folder));
@@ -89,4 +98,15 @@ pub(super) fn enter(request: &Request) -> io::Result<ExitCode> {
         code.and_then(|code| u8::try_from(code).ok())
             .unwrap_or(u8::MAX),
     ))
+}
+
+/// Whether something is ignored that Rust does not reset by itself: tests that a shell script runs
+/// in the background have it that way with INT and QUIT, an admin who logs in has not.
+fn ignores_signals() -> io::Result<bool> {
+    const PIPE: u64 = 1 << 12;
+    const STANDARD: u64 = (1 << 31) - 1;
+    let status = fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|word| u64::from_str_radix(word.trim(), 16).ok());
+    Ok(ignored.unwrap_or(0) & STANDARD & !PIPE != 0)
 }

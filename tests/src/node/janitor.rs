@@ -43,12 +43,8 @@ pub(super) fn keep(name: &str) -> io::Result<()> {
     nix::unistd::setsid()?;
     // Boot may die before init does; no zombie is left to whoever is PID 1 here.
     set_child_subreaper(true)?;
-    sweep();
-
     let folder = Folder::of(name);
-    fs::create_dir_all(folder.disk())?;
-    let lock = File::create(folder.lock())?;
-    lock.lock()?;
+    let _lock = claim(&folder)?;
     let groups = Groups::make(name)?;
     groups.save(&folder.groups())?;
 
@@ -69,6 +65,18 @@ pub(super) fn keep(name: &str) -> io::Result<()> {
     groups.destroy();
     while wait().is_ok() {}
     fs::remove_dir_all(&folder.0)
+}
+
+/// Makes the folder, which is the node's as long as the lock is held, after a sweep.
+fn claim(folder: &Folder) -> io::Result<File> {
+    // One at a time: a folder whose lock is not held yet looks like one whose janitor is dead.
+    let turn = File::create(Cache::here().folder("nodes").join("turn"))?;
+    turn.lock()?;
+    sweep();
+    fs::create_dir_all(folder.disk())?;
+    let lock = File::create(folder.lock())?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 /// Removes the nodes whose janitors were killed.
