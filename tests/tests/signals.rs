@@ -207,3 +207,30 @@ os.execvp('cnsenter', ['cnsenter', os.environ['T'], '--', 'sh', '-c', 'echo star
     }
     before.assert_same(&stage.node);
 }
+
+#[test]
+fn one_before_the_start_that_ends_nothing_is_kept() {
+    let stage = Stage::new();
+    let script = "import os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+os.kill(os.getpid(), signal.SIGUSR1)
+os.execvp('cnsenter', ['cnsenter', os.environ['T'], '--', 'sleep', '4305'])";
+    // Blocked by the caller, it stays blocked for the command, to be seen there as pending.
+    let python = stage
+        .bash("exec /usr/bin/env python3 -c \"$S\"")
+        .env("S", script);
+    let live = python.spawn();
+    eventually("it runs", || {
+        !stage.node.find(&["sleep", "4305"]).is_empty()
+    });
+    let inner = stage.node.find(&["sleep", "4305"])[0];
+    let pending = || {
+        let status = stage.node.read(format!("/proc/{inner}/status"));
+        let field = |name| status.lines().find_map(|line| line.strip_prefix(name));
+        let pending = field("ShdPnd:").unwrap().trim().to_owned();
+        (pending, live.state())
+    };
+    eventually("it is handed on", || pending().0 == "0000000000000200");
+    live.signal(Signal::SIGTERM);
+    assert_eq!(live.wait().code, 143);
+}

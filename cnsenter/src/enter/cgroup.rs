@@ -95,6 +95,10 @@ pub(super) fn is_frozen(cgroup_file: &[u8]) -> bool {
 /// Where the command's leaf is made, and what else it joins.
 #[derive(Debug)]
 pub(super) struct Placement {
+    /// Where a leaf may be made, the best place first.
+    sites: Vec<Site>,
+    /// Whether it is an error if none can be made.
+    needs_leaf: bool,
     /// None where no cgroup can be had: then only PR_SET_PDEATHSIG is left.
     pub(super) leaf: Option<Leaf>,
     /// The `cgroup.procs` of the target's groups to be joined.
@@ -106,12 +110,15 @@ pub(super) struct Placement {
 impl Placement {
     /// A group of our own: the container's limits do not hold.
     pub(super) fn own(own_cgroup: &[u8]) -> Self {
-        let leaf = memberships(own_cgroup)
+        let sites = memberships(own_cgroup)
             .filter(|m| m.is_v2())
             .chain(memberships(own_cgroup).filter(|m| m.has("freezer")))
-            .find_map(|m| Leaf::create(&m.directory()?, m.is_v2()).ok());
+            .filter_map(|m| Site::below(&m.directory()?, m.is_v2()).ok())
+            .collect();
         Self {
-            leaf,
+            sites,
+            needs_leaf: false,
+            leaf: None,
             join: Vec::new(),
             outside: None,
         }
@@ -125,14 +132,14 @@ impl Placement {
     /// When one of the target's groups cannot be opened.
     pub(super) fn target(own_cgroup: &[u8], target_cgroup: &[u8]) -> io::Result<Self> {
         let unified = is_a(Path::new(ROOT), CGROUP2_SUPER_MAGIC);
-        let leaf = if unified {
+        let sites = if unified {
             let below = memberships(target_cgroup)
                 .find(Membership::is_v2)
                 .and_then(|m| m.directory())
                 .ok_or(Errno::ENOENT)?;
-            Some(Leaf::create(&below, true)?)
+            vec![Site::below(&below, true)?]
         } else {
-            Self::own(own_cgroup).leaf
+            Self::own(own_cgroup).sites
         };
         let join = memberships(target_cgroup)
             .filter(|m| !m.is_v2() && !m.has("freezer"))
@@ -145,10 +152,40 @@ impl Placement {
             None
         };
         Ok(Self {
-            leaf,
+            sites,
+            needs_leaf: unified,
+            leaf: None,
             join,
             outside,
         })
+    }
+
+    /// Where the leaf may be once [`Placement::settle`] has made it: what a guard watches.
+    pub(super) fn sites(&self) -> &[Site] {
+        &self.sites
+    }
+
+    /// Makes the leaf. To be called when the guard is posted: whoever is killed right after this
+    /// leaves nothing behind.
+    ///
+    /// # Errors
+    /// As mkdir(2), where there has to be one.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        let mut refusal = Errno::ENOENT.into();
+        for site in &self.sites {
+            match site.make() {
+                Ok(leaf) => {
+                    self.leaf = Some(leaf);
+                    return Ok(());
+                }
+                Err(e) => refusal = e,
+            }
+        }
+        if self.needs_leaf {
+            Err(refusal)
+        } else {
+            Ok(())
+        }
     }
 
     /// Moves `pid` into the target's groups, and into the leaf unless it was born there.
@@ -174,6 +211,57 @@ fn write_pid(procs: BorrowedFd<'_>, pid: Pid) -> io::Result<()> {
     Ok(())
 }
 
+/// Where a leaf may be made, and what it is called there.
+#[derive(Debug)]
+pub(super) struct Site {
+    parent: OwnedFd,
+    name: String,
+    v2: bool,
+}
+
+impl Site {
+    fn below(group: &Path, v2: bool) -> io::Result<Self> {
+        let since_boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+        Ok(Self {
+            parent: open(group, DIRECTORY, Mode::empty())?,
+            name: format!(
+                "cnsenter-{}-{}{:09}",
+                std::process::id(),
+                since_boot.tv_sec(),
+                since_boot.tv_nsec()
+            ),
+            v2,
+        })
+    }
+
+    fn make(&self) -> io::Result<Leaf> {
+        let parent = self.parent.try_clone()?;
+        mkdirat(&parent, self.name.as_str(), Mode::S_IRWXU)?;
+        self.find().inspect_err(|_| {
+            let _ = unlinkat(&parent, self.name.as_str(), UnlinkatFlags::RemoveDir);
+        })
+    }
+
+    /// The leaf, if it was made.
+    ///
+    /// # Errors
+    /// ENOENT if it was not, or is gone.
+    pub(super) fn find(&self) -> io::Result<Leaf> {
+        Ok(Leaf {
+            dir: openat(&self.parent, self.name.as_str(), DIRECTORY, Mode::empty())?,
+            parent: self.parent.try_clone()?,
+            name: self.name.clone(),
+            v2: self.v2,
+        })
+    }
+}
+
+impl AsFd for Site {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.parent.as_fd()
+    }
+}
+
 /// A cgroup that holds the command and all it starts, and nothing else.
 #[derive(Debug)]
 pub struct Leaf {
@@ -184,27 +272,6 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    fn create(below: &Path, v2: bool) -> io::Result<Self> {
-        let parent = open(below, DIRECTORY, Mode::empty())?;
-        let since_boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
-        let name = format!(
-            "cnsenter-{}-{}{:09}",
-            std::process::id(),
-            since_boot.tv_sec(),
-            since_boot.tv_nsec()
-        );
-        mkdirat(&parent, name.as_str(), Mode::S_IRWXU)?;
-        let dir = openat(&parent, name.as_str(), DIRECTORY, Mode::empty()).inspect_err(|_| {
-            let _ = unlinkat(&parent, name.as_str(), UnlinkatFlags::RemoveDir);
-        })?;
-        Ok(Self {
-            parent,
-            name,
-            dir,
-            v2,
-        })
-    }
-
     /// Its name, below the group that it is in.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -215,12 +282,6 @@ impl Leaf {
     #[must_use]
     pub(super) fn birthplace(&self) -> Option<BorrowedFd<'_>> {
         self.v2.then_some(self.dir.as_fd())
-    }
-
-    /// What a guard process needs to keep open.
-    #[must_use]
-    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.parent.as_fd(), self.dir.as_fd()]
     }
 
     fn admit(&self, pid: Pid) -> io::Result<()> {

@@ -13,7 +13,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, chdir, pipe2, read, setsid, write};
 
-use super::cgroup::Leaf;
+use super::cgroup::{Leaf, Site};
 use crate::supervise::Restorer;
 use crate::sys::process::{Fork, close_all_but, exit_now, fork_silently};
 
@@ -25,13 +25,14 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Posts a guard over `leaf` and `terminal`; in the cgroup `outside` if that can be had, so
-    /// that a KILL on all of ours or all of the target's does not hit it as well.
+    /// Posts a guard over the leaf at one of `sites`, which is yet to be made, and `terminal`; in
+    /// the cgroup `outside` if that can be had, so that a KILL on all of ours or all of the
+    /// target's does not hit it as well.
     ///
     /// # Errors
     /// As pipe(2) and fork(2).
     pub(super) fn post(
-        leaf: Option<&Leaf>,
+        sites: &[Site],
         terminal: Option<&Restorer>,
         outside: Option<BorrowedFd<'_>>,
     ) -> io::Result<Self> {
@@ -41,7 +42,7 @@ impl Guard {
             other => other?,
         };
         match forked {
-            Fork::Child => keep_watch(&theirs, leaf, terminal),
+            Fork::Child => keep_watch(&theirs, sites, terminal),
             Fork::Parent(pid) => Ok(Self { pipe: ours, pid }),
         }
     }
@@ -54,14 +55,14 @@ impl Guard {
     }
 }
 
-fn keep_watch(pipe: &OwnedFd, leaf: Option<&Leaf>, terminal: Option<&Restorer>) -> ! {
+fn keep_watch(pipe: &OwnedFd, sites: &[Site], terminal: Option<&Restorer>) -> ! {
     // Every step is for the worst case only: none of them failing is a reason not to watch.
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     let _ = setsid();
     let _ = prctl::set_name(c"cnsenter-guard");
     let _ = chdir("/");
     let mut keep = vec![pipe.as_fd()];
-    keep.extend(leaf.iter().flat_map(|l| l.descriptors()));
+    keep.extend(sites.iter().map(AsFd::as_fd));
     keep.extend(terminal.map(AsFd::as_fd));
     let _ = close_all_but(&keep);
 
@@ -74,13 +75,14 @@ fn keep_watch(pipe: &OwnedFd, leaf: Option<&Leaf>, terminal: Option<&Restorer>) 
         }
     };
     if !dismissed {
-        if let Some(leaf) = leaf {
+        let leaves: Vec<Leaf> = sites.iter().filter_map(|site| site.find().ok()).collect();
+        for leaf in &leaves {
             let _ = leaf.kill();
         }
         if let Some(terminal) = terminal {
             terminal.restore();
         }
-        if let Some(leaf) = leaf {
+        for leaf in &leaves {
             let _ = leaf.remove();
         }
     }

@@ -194,33 +194,44 @@ impl Starter<'_> {
             intermediate: None,
             command: None,
         };
-        let (ours, theirs) = Channel::pair().during("make a socket")?;
-
-        let (forked, born_in_leaf) = self.fork(&crew.placement, born_in_leaf);
-        match forked.during("fork")? {
-            Fork::Child => Entrance {
-                proc: self.proc,
-                target: self.target,
-                plan: self.plan,
-                command,
-                signals: self.signals,
-                stdio,
-                master: None,
-                channel: theirs,
-            }
-            .enter(),
-            Fork::Parent(pid) => crew.intermediate = Some(pid),
-        }
-        drop((stdio, theirs));
-
         let restorer = self
             .terminal
             .map(Terminal::restorer)
             .transpose()
             .during("save the terminal")?;
         let outside = crew.placement.outside.as_ref().map(AsFd::as_fd);
-        let guard = Guard::post(crew.placement.leaf.as_ref(), restorer.as_ref(), outside);
+        let guard = Guard::post(crew.placement.sites(), restorer.as_ref(), outside);
         crew.guard = Some(guard.during("start the guard process")?);
+        crew.placement.settle().during("make a cgroup")?;
+        self.trace.step(|| match &crew.placement.leaf {
+            Some(leaf) => format!("made cgroup {}", leaf.name()),
+            None => "no cgroup can be made here: background processes of the command may outlive \
+                     cnsenter's death"
+                .to_owned(),
+        });
+
+        let (ours, theirs) = Channel::pair().during("make a socket")?;
+
+        let (forked, born_in_leaf) = self.fork(&crew.placement, born_in_leaf);
+        match forked.during("fork")? {
+            Fork::Child => {
+                // Our ends are ours alone: when we die, the guard and the command learn it by them.
+                drop((ours, crew.guard.take()));
+                Entrance {
+                    proc: self.proc,
+                    target: self.target,
+                    plan: self.plan,
+                    command,
+                    signals: self.signals,
+                    stdio,
+                    master: None,
+                    channel: theirs,
+                }
+                .enter()
+            }
+            Fork::Parent(pid) => crew.intermediate = Some(pid),
+        }
+        drop((stdio, theirs));
 
         let (pid, master) = self.await_ready(&ours)?;
         crew.command = Some(pid);
@@ -303,20 +314,13 @@ impl Starter<'_> {
     }
 
     fn placement(&self, own_cgroup: &[u8]) -> Result<Placement, Error> {
-        let placement = match self.request.cgroup {
-            CgroupChoice::Own => Placement::own(own_cgroup),
+        match self.request.cgroup {
+            CgroupChoice::Own => Ok(Placement::own(own_cgroup)),
             CgroupChoice::Target => {
                 let target = self.target.process.read("cgroup")?;
-                Placement::target(own_cgroup, &target).during("join the container's cgroup")?
+                Placement::target(own_cgroup, &target).during("join the container's cgroup")
             }
-        };
-        self.trace.step(|| match &placement.leaf {
-            Some(leaf) => format!("made cgroup {}", leaf.name()),
-            None => "no cgroup can be made here: background processes of the command may outlive \
-                     cnsenter's death"
-                .to_owned(),
-        });
-        Ok(placement)
+        }
     }
 
     /// Waits until the command is ready: its PID, and the master side of its terminal if that is

@@ -126,14 +126,21 @@ impl<'a> Session<'a> {
             pty.take_terminal();
         }
         self.look_for_end()?;
+        // Those that came before the start are due now.
+        self.take_signals()?;
         while self.over.is_none() && !(self.ended.is_some() && self.outputs.is_empty()) {
             self.wait_and_relay()?;
-            while let Some(received) = self.signals.next() {
-                self.on_signal(received)?;
-            }
+            self.take_signals()?;
             self.on_time(Instant::now());
         }
         self.conclude()
+    }
+
+    fn take_signals(&mut self) -> Result<(), Error> {
+        while let Some(received) = self.signals.next() {
+            self.on_signal(received)?;
+        }
+        Ok(())
     }
 
     /// Waits for the next event; relays if it was one of the streams.
