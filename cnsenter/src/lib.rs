@@ -4,8 +4,10 @@
 //! [`supervise`] stays with the command to its end. ARCHITECTURE.md has the picture.
 
 pub mod cli;
+pub mod commands;
 pub mod completion;
 pub mod enter;
+pub mod error;
 pub mod escape;
 pub mod exit;
 pub mod hostproc;

@@ -31,12 +31,12 @@ impl Trace {
     pub fn step<T: Display>(&self, text: impl FnOnce() -> T) {
         let Some(start) = self.start else { return };
         let now = Instant::now();
-        eprintln!(
+        crate::error::say(format_args!(
             "cnsenter: [{:>8.3} ms, +{:.3}] {}",
             millis(now - start),
             millis(now - self.last.replace(now)),
             text()
-        );
+        ));
     }
 }
 
