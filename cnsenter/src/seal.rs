@@ -10,11 +10,12 @@
 //! The request crosses as bytes in a memory file; of the caller's environment nothing else does.
 
 use std::convert::Infallible;
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::io::{self, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
@@ -106,15 +107,29 @@ fn read_only_bind() -> io::Result<OwnedFd> {
 }
 
 fn memory_copy() -> io::Result<OwnedFd> {
-    let mut own = std::fs::File::open("/proc/self/exe")?;
-    let mut copy = std::fs::File::from(image::executable_memory_file(c"cnsenter")?);
-    io::copy(&mut own, &mut copy)?;
+    sealed_executable(c"cnsenter", &mut std::fs::File::open("/proc/self/exe")?)
+}
+
+/// A program in memory that nobody can change any more (memfd_create(2), fcntl(2) F_ADD_SEALS).
+///
+/// # Errors
+/// As memfd_create(2), or when `program` cannot be read.
+pub(crate) fn sealed_executable(name: &CStr, program: &mut impl io::Read) -> io::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    // Said explicitly because of sysctl vm.memfd_noexec; Linux before 6.3 refuses it.
+    let executable = flags | MFdFlags::from_bits_retain(libc::MFD_EXEC);
+    let fd = match memfd_create(name, executable) {
+        Err(Errno::EINVAL) => memfd_create(name, flags)?,
+        other => other?,
+    };
+    let mut file = std::fs::File::from(fd);
+    io::copy(program, &mut file)?;
     let seals = SealFlag::F_SEAL_SEAL
         | SealFlag::F_SEAL_SHRINK
         | SealFlag::F_SEAL_GROW
         | SealFlag::F_SEAL_WRITE;
-    fcntl(&copy, FcntlArg::F_ADD_SEALS(seals))?;
-    Ok(copy.into())
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file.into())
 }
 
 /// Whether our executable is one of the two sealed kinds.

@@ -48,25 +48,6 @@ pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// A memory file that may be sealed and executed (memfd_create(2)).
-///
-/// # Errors
-/// As memfd_create(2).
-pub fn executable_memory_file(name: &CStr) -> io::Result<OwnedFd> {
-    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
-    let create = |flags: libc::c_uint| {
-        // SAFETY: the name ends in NUL.
-        check(unsafe { libc::syscall(libc::SYS_memfd_create, name.as_ptr(), flags) })
-    };
-    // MFD_EXEC is said explicitly because of sysctl vm.memfd_noexec; Linux before 6.3 refuses it.
-    let fd = match create(flags | libc::MFD_EXEC) {
-        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => create(flags)?,
-        other => other?,
-    };
-    // SAFETY: the kernel has just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).unwrap_or(-1)) })
-}
-
 /// Takes a descriptor that exec has left open for us.
 ///
 /// # Errors
