@@ -16,7 +16,7 @@ build: ## Build cnsenter, static, as the tests use it
 	cargo build --release --target $(MUSL) -p cnsenter
 
 test: setup build ## All tests: unit tests, and every suite on real runtimes (as root)
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 demo: ## Show what cnsenter is for, on a container of its own (as root; leaves nothing behind)
 	@tests/demo.sh

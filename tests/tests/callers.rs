@@ -16,7 +16,7 @@ fn without_rights() {
         &format!("pid:{}", web.pid),
     ] {
         let said = node.cnsenter([target, "--", "true"]).user(1000, 1000).run();
-        said.refused(&["lacks CAP_", "as root"]);
+        said.refused(&["takes CAP_", "as root"]);
     }
     // Root with some capabilities missing, as in a container.
     for name in [
@@ -37,7 +37,7 @@ fn without_rights() {
         let named = format!("CAP_{}", name.to_uppercase());
         let said = said.run();
         if said.code != 0 {
-            said.refused(&["lacks", &named]);
+            said.refused(&["takes", &named]);
         }
         assert!(name != "sys_admin" || said.code == 125, "{said}");
     }
@@ -52,7 +52,7 @@ fn without_rights() {
     ];
     node.command(none)
         .run()
-        .refused(&["lacks CAP_", "CAP_SYS_ADMIN"]);
+        .refused(&["takes CAP_", "CAP_SYS_ADMIN"]);
     // Everybody may ask what can be written.
     let said = node.cnsenter(["--help"]).user(1000, 1000).run();
     assert!(said.quiet().contains("Usage:"), "{said}");
@@ -85,7 +85,7 @@ fn a_proc_that_is_not_the_nodes() {
         said.quiet();
     }
     let hidden = "mount -t proc -o hidepid=2 proc /proc; exec setpriv --reuid=1000 --clear-groups cnsenter pid:1 -- true";
-    within(&node, hidden).refused(&["lacks CAP_"]);
+    within(&node, hidden).refused(&["takes CAP_"]);
     before.assert_same(&node);
 }
 
