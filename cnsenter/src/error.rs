@@ -139,9 +139,10 @@ fn confinement_hint() -> Option<String> {
     ))
 }
 
-/// A line on stderr. Nobody is left to be told if that fails, and no reason to end.
+/// A line on stderr, by one write(2) so that those of several processes do not mix. Nobody is left
+/// to be told if that fails, and no reason to end.
 pub(crate) fn say(text: impl Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// A warning on stderr.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::os::unix::fs::chown;
 
-use kpexec_tests::{Cmd, Container, ContainerSpec, Engine, Kind, Node, Output};
+use kpexec_tests::{Cmd, Container, ContainerSpec, Engine, Kind, Node, Output, eventually};
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -118,12 +118,12 @@ fn folders_that_a_user_made_first() {
         }),
     ] {
         let own = node.command(["sleep", "1000"]).spawn();
-        let victim = node
-            .command(["pgrep", "-n", "-x", "sleep"])
-            .ok()
-            .parse()
-            .unwrap();
-        forge(&node, store, victim);
+        let mut victims = Vec::new();
+        eventually("only this sleep is there", || {
+            victims = node.find(&["sleep", "1000"]);
+            victims.len() == 1
+        });
+        forge(&node, store, victims[0]);
         node.command(["chown", "-R", "1000", store]).ok();
         let text = enter(&node, &[], ID).refused(&[store, "is not believed: uid 1000 owns it"]);
         assert!(text.starts_with("cnsenter: no container"), "{text}");

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use kpexec_tests::{Cache, ContainerSpec, Containerd, Node, Runtime};
+use kpexec_tests::{Cache, ContainerSpec, Containerd, Node, Runtime, eventually};
 
 const TASKS: &str = "/run/containerd/io.containerd.runtime.v2.task/default";
 
@@ -85,8 +85,12 @@ fn a_process_of_the_node() {
     let containerd = Containerd::v1(&node, "/usr/sbin/runc");
     containerd.run(&ContainerSpec::sleeper("web"));
     let _victim = node.command(["sleep", "1000001"]).spawn();
-    let victim = node.command(["pgrep", "-f", "^sleep 1000001"]).ok();
-    for pid in ["1", victim.lines().next().unwrap()] {
+    let mut victims = Vec::new();
+    eventually("the process is there", || {
+        victims = node.find(&["sleep", "1000001"]);
+        victims.len() == 1
+    });
+    for pid in ["1", victims[0].to_string().as_str()] {
         node.write(format!("{TASKS}/web/init.pid"), pid);
         let said = node.cnsenter(["web", "--", "true"]).run();
         said.refused(&[
