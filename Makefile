@@ -36,6 +36,11 @@ dist: ## The static binary that is shipped
 	install -D -m 755 $(CARGO_TARGET_DIR)/$(MUSL)/dist/cnsenter $(CACHE)/dist/cnsenter
 	@ls -l $(CACHE)/dist/cnsenter
 
+bench: export CNSENTER = $(CACHE)/dist/cnsenter
+bench: setup dist ## Speed and size beside nsenter, runc, ctr and script; targets that are missed are told
+	cargo build --release -p kpexec-tests --bins
+	$(CARGO_TARGET_DIR)/release/bench
+
 FUZZ_SECONDS ?= 60
 fuzz: ## Fuzz every parser of what containers and daemons write, FUZZ_SECONDS each
 	cnsenter/fuzz/run.sh $(FUZZ_SECONDS)
@@ -47,4 +52,4 @@ man: ## The man pages, into $(CACHE)/dist/man
 clean: ## Remove the builds; what setup made is kept
 	cargo clean
 
-.PHONY: help setup build test demo lint dist fuzz man clean
+.PHONY: help setup build test demo lint dist bench fuzz man clean
