@@ -6,7 +6,7 @@
 traces() {
   ps -o args >/tmp/processes
   {
-    grep -vE '^\[|^ps |/main' /tmp/processes
+    grep -vE '^\[|^ps |^timeout |/main' /tmp/processes
     find /sys/fs/cgroup -type d
     cut -d' ' -f2 /proc/mounts
     ls /dev/pts

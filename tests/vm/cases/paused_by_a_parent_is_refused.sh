@@ -5,4 +5,4 @@ echo 1 >/sys/fs/cgroup/machine.slice/cgroup.freeze
 trap 'echo 0 >/sys/fs/cgroup/machine.slice/cgroup.freeze' EXIT
 eventually grep -q 'frozen 1' "$group/cgroup.events"
 expect 125 timeout 10 cnsenter web -- touch /tmp/ran 2>/tmp/error
-grep -q 'the container is paused; resume it first' /tmp/error
+grep -q 'is paused; resume it first' /tmp/error

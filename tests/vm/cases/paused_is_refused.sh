@@ -4,7 +4,7 @@ start web
 runc pause web
 for choice in own target; do
   expect 125 timeout 10 cnsenter --cgroup=$choice web -- touch /tmp/ran 2>/tmp/error
-  grep -q 'the container is paused; resume it first' /tmp/error
+  grep -q 'is paused; resume it first' /tmp/error
 done
 runc resume web
 test ! -e "/proc/$pid/root/tmp/ran"
