@@ -52,6 +52,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Enter(e) => e.exit_code(),
+            _ if self.is_closed_pipe() => exit::of_signal(libc::SIGPIPE),
             // Asked for help: that is no failure.
             Self::Usage(e) if !e.use_stderr() => 0,
             _ => exit::CANNOT_ENTER,
@@ -76,10 +77,24 @@ impl Error {
         })
     }
 
+    /// Whether nobody reads the list or report that was asked for, as in `cnsenter ls | head -1`:
+    /// that is not worth a word.
+    fn is_closed_pipe(&self) -> bool {
+        match self {
+            Self::List(list::Error::Write(source)) | Self::System { source, .. } => {
+                source.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        }
+    }
+
     /// Prints the error and its causes, once, on one line, and what to do on a second one.
     pub fn print(&self) {
         if let Self::Usage(e) = self {
             return print_usage(e);
+        }
+        if self.is_closed_pipe() {
+            return;
         }
         let mut line = format!("cnsenter: {self}");
         let mut source = std::error::Error::source(self);

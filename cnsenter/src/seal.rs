@@ -7,7 +7,7 @@
 //! writable again through it. Where such a mount cannot be had (Linux before 5.12, an executable
 //! in another mount namespace), from a sealed copy in memory.
 //!
-//! The request crosses as bytes in a memory file; of the caller's environment nothing else does.
+//! The request crosses as bytes in a pipe or, if it is large, a memory file; of the caller's environment nothing else does.
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, OsString};
@@ -24,6 +24,9 @@ use crate::sys::image;
 
 /// The variable that names the request's descriptor to the sealed image.
 const REQUEST_FD: &str = "CNSENTER_REQUEST_FD";
+
+/// What a pipe holds at least, in bytes: one page (pipe(7)).
+const PIPE_SIZE: usize = 4096;
 
 /// What can go wrong on the way into the sealed image.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +84,6 @@ pub fn received() -> Result<Option<Request>, Error> {
     let bytes = crate::sys::image::take_inherited(fd)
         .and_then(|fd| {
             let mut file = std::fs::File::from(fd);
-            file.rewind()?;
             let mut bytes = Vec::new();
             io::Read::read_to_end(&mut file, &mut bytes)?;
             Ok(bytes)
@@ -94,9 +96,16 @@ pub fn received() -> Result<Option<Request>, Error> {
 
 fn pass(request: &Request) -> io::Result<OwnedFd> {
     let bytes = postcard::to_stdvec(request).map_err(io::Error::other)?;
+    if bytes.len() <= PIPE_SIZE {
+        // A pipe knows no limit of file sizes (`ulimit -f`).
+        let (read, write) = nix::unistd::pipe()?;
+        std::fs::File::from(write).write_all(&bytes)?;
+        return Ok(read);
+    }
     let fd = memfd_create(c"cnsenter-request", MFdFlags::empty())?;
     let mut file = std::fs::File::from(fd);
     file.write_all(&bytes)?;
+    file.rewind()?;
     Ok(file.into())
 }
 
@@ -146,5 +155,6 @@ fn is_sealed() -> bool {
     // A bind mount of the file itself: its root is the mount's root, and read-only.
     let read_only = nix::sys::statvfs::fstatvfs(&exe)
         .is_ok_and(|s| s.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY));
-    read_only && std::fs::read_link("/proc/self/exe").is_ok_and(|p| p.as_os_str() == "/")
+    let path = std::fs::read_link("/proc/self/exe").unwrap_or_default();
+    read_only && (path.as_os_str() == "/" || path.as_os_str() == "/ (deleted)")
 }

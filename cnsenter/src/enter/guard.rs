@@ -7,11 +7,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::prctl;
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{Pid, chdir, pipe2, read, setsid, write};
+use nix::unistd::{Pid, chdir, pipe2, read, setsid};
 
 use super::cgroup::{Leaf, Site};
 use crate::supervise::Restorer;
@@ -47,11 +48,13 @@ impl Guard {
         }
     }
 
-    /// Tells it that nothing is left to guard.
+    /// Ends it: nothing is left to guard. By KILL, since somebody may have stopped it, and while
+    /// the pipe is open: it acts on its end alone.
     pub fn dismiss(self) {
-        let _ = write(&self.pipe, b"d");
+        let _ = kill(self.pid, Signal::SIGKILL);
         // Reaped here: whoever our parent is may not do it.
         let _ = waitpid(self.pid, Some(WaitPidFlag::__WALL));
+        drop(self.pipe);
     }
 }
 
@@ -66,25 +69,17 @@ fn keep_watch(pipe: &OwnedFd, sites: &[Site], terminal: Option<&Restorer>) -> ! 
     keep.extend(terminal.map(AsFd::as_fd));
     let _ = close_all_but(&keep);
 
-    let mut word = [0];
-    let dismissed = loop {
-        match read(pipe, &mut word) {
-            Ok(n) => break n > 0,
-            Err(nix::errno::Errno::EINTR) => {}
-            Err(_) => break false,
-        }
-    };
-    if !dismissed {
-        let leaves: Vec<Leaf> = sites.iter().filter_map(|site| site.find().ok()).collect();
-        for leaf in &leaves {
-            let _ = leaf.kill();
-        }
-        if let Some(terminal) = terminal {
-            terminal.restore();
-        }
-        for leaf in &leaves {
-            let _ = leaf.remove();
-        }
+    // Nothing is ever written: this returns at the pipe's end, which is ours.
+    while read(pipe, &mut [0]) == Err(Errno::EINTR) {}
+    let leaves: Vec<Leaf> = sites.iter().filter_map(|site| site.find().ok()).collect();
+    for leaf in &leaves {
+        let _ = leaf.kill();
+    }
+    if let Some(terminal) = terminal {
+        terminal.restore();
+    }
+    for leaf in &leaves {
+        let _ = leaf.remove();
     }
     exit_now(0);
 }

@@ -203,12 +203,13 @@ impl Starter<'_> {
         let guard = Guard::post(crew.placement.sites(), restorer.as_ref(), outside);
         crew.guard = Some(guard.during("start the guard process")?);
         crew.placement.settle().during("make a cgroup")?;
-        self.trace.step(|| match &crew.placement.leaf {
-            Some(leaf) => format!("made cgroup {}", leaf.name()),
-            None => "no cgroup can be made here: background processes of the command may outlive \
-                     cnsenter's death"
-                .to_owned(),
-        });
+        match &crew.placement.leaf {
+            Some(leaf) => self.trace.step(|| format!("made cgroup {}", leaf.name())),
+            None => crate::error::warn(
+                "no cgroup can be made here: what the command starts in the background may outlive \
+                 cnsenter's death",
+            ),
+        }
 
         let (ours, theirs) = Channel::pair().during("make a socket")?;
 

@@ -1,7 +1,7 @@
 //! Who the command is.
 
 use super::accounts::{groups, users};
-use super::{Error, Facts, IdMap};
+use super::{Error, Facts, IdMap, MAX_GROUPS};
 use crate::request::{IdOrName, Request, UserSpec};
 
 /// A file of accounts, or why there is none.
@@ -82,6 +82,9 @@ pub(super) fn of(request: &Request, facts: &Facts, in_user_ns: bool) -> Result<I
     group_ids.sort_unstable();
     group_ids.dedup();
 
+    if group_ids.len() > MAX_GROUPS {
+        return Err(Error::TooManyGroups(group_ids.len()));
+    }
     let set_groups = !in_user_ns || facts.setgroups_allowed;
     if !set_groups && !request.extra_groups.is_empty() {
         return Err(Error::SetgroupsDenied);

@@ -143,6 +143,9 @@ pub enum Error {
         /// Why the file did not serve, if it did not.
         why: String,
     },
+    /// More groups than a process can have.
+    #[error("the user is in {0} groups, and a process can have {max} at most; give numbers: -u UID:GID", max = MAX_GROUPS)]
+    TooManyGroups(usize),
     /// The user namespace does not have this ID.
     #[error("{kind} {id} does not exist in the container's user namespace; it has {map}")]
     NotMapped {
@@ -159,6 +162,9 @@ pub enum Error {
     )]
     SetgroupsDenied,
 }
+
+/// NGROUPS_MAX (getgroups(2)).
+const MAX_GROUPS: usize = 65_536;
 
 /// Decides.
 ///

@@ -31,6 +31,8 @@ pub(super) struct Session<'a> {
     /// Set to leave although the command, or its output, has not ended.
     over: Option<ExitReason>,
     fault: Option<(&'static str, io::Error)>,
+    /// Somebody has sent a signal that is to end the run.
+    told_to_end: bool,
 }
 
 /// What a run with a terminal of its own has besides.
@@ -40,6 +42,8 @@ struct Pty {
     raw: Option<RawMode>,
     /// Whether the operator's keys are the command's.
     keys: bool,
+    /// It never had the operator's terminal yet.
+    waits: bool,
     input_end: Option<InputEnd>,
 }
 
@@ -63,6 +67,7 @@ impl<'a> Session<'a> {
             ended: None,
             over: None,
             fault: None,
+            told_to_end: false,
         };
         session
             .connect(running.streams, terminal, caller)
@@ -114,6 +119,7 @@ impl<'a> Session<'a> {
                     terminal,
                     raw: None,
                     keys,
+                    waits: true,
                     input_end: None,
                 });
             }
@@ -268,6 +274,7 @@ impl<'a> Session<'a> {
 
     fn on_signal(&mut self, received: Received) -> Result<(), Error> {
         let number = received.number;
+        self.told_to_end |= ENDING.contains(&number);
         match number {
             libc::SIGCHLD => self.look_for_end()?,
             libc::SIGTSTP => self.stop(),
@@ -307,6 +314,9 @@ impl<'a> Session<'a> {
 
     fn go_on(&mut self) {
         match &mut self.pty {
+            // Continued in the background before it ever had the terminal, it stops again, but not
+            // when timeout(1) has sent TERM before SIGCONT.
+            Some(pty) if pty.waits && !self.told_to_end => pty.take_terminal(),
             Some(pty) => {
                 pty.take_terminal_if_foreground();
                 pty.resize();
@@ -407,6 +417,7 @@ impl Pty {
         {
             // One that cannot be set is gone, which its next read tells.
             self.raw = terminal.raw().ok();
+            self.waits &= self.raw.is_none();
         }
         self.resize();
     }

@@ -4,8 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, Once, PoisonError};
 
+use nix::errno::Errno;
 use nix::pty::Winsize;
 use nix::sys::signal::{SigmaskHow, pthread_sigmask};
+use nix::sys::signal::{Signal, killpg};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use nix::unistd::{getpgrp, tcgetpgrp};
 
@@ -65,12 +67,19 @@ impl Terminal {
         self.is_stdin
     }
 
-    /// Makes keys bytes. In the background this stops us by SIGTTOU until we are in the
-    /// foreground, as it does any program that changes its terminal.
+    /// Makes keys bytes. In the background this stops our process group by SIGTTOU, as it does any
+    /// program that changes its terminal, but only once: tcsetattr(3) alone would stop us again
+    /// after every SIGCONT, before another signal, TERM from timeout(1) for one, is looked at.
     ///
     /// # Errors
-    /// As tcsetattr(3): EIO when it is gone, or in the background with nobody to continue us.
+    /// As tcsetattr(3): EIO when it is gone, or if we are in the background still.
     pub fn raw(&self) -> io::Result<RawMode> {
+        if !self.in_foreground() {
+            killpg(getpgrp(), Signal::SIGTTOU)?;
+            if !self.in_foreground() {
+                return Err(Errno::EIO.into());
+            }
+        }
         PANIC_HOOK.call_once(|| {
             let previous = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
