@@ -173,6 +173,21 @@ fn a_session_goes_on_without_its_guard() {
     before.assert_same(&stage.node);
 }
 
+/// A container in the node's PID namespace can stop whatever belongs to uid 0.
+#[test]
+fn a_stopped_guard_delays_no_end() {
+    let stage = Stage::new();
+    let before = stage.node.snapshot();
+    let mut live = stage.sh(&["-i"], "echo ready; cat; exit 6").spawn();
+    live.wait_for("ready");
+    stage
+        .node
+        .command(["pkill", "-STOP", "-x", "cnsenter-guard"])
+        .ok();
+    assert_eq!(live.wait().code, 6);
+    before.assert_same(&stage.node);
+}
+
 /// Ends cnsenter by each signal at `count` moments, the first of them before it can do anything.
 fn at_random_moments(flags: &[&str], count: u32) {
     let stage = Stage::new();

@@ -177,3 +177,15 @@ fn with_stdin_in_the_background_the_keys_are_the_foregrounds() {
     terminal.write("exit 0\r");
     assert_eq!(terminal.wait(), 0);
 }
+
+/// timeout(1) puts what it runs into the background: there it waits for the terminal, with what is
+/// typed unread, and is to end at TERM all the same.
+#[test]
+fn timeout_ends_one_that_waits_for_the_terminal() {
+    let stage = Stage::new();
+    let mut terminal = shell(&stage);
+    terminal.write("timeout 1 cnsenter -t $T -- sleep 4207; echo code=$?=\r");
+    pid(&stage, "4207");
+    terminal.write("typed\r");
+    terminal.wait_for("\ncode=124=");
+}

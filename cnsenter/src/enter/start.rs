@@ -128,17 +128,9 @@ impl Crew {
 
 impl Drop for Crew {
     fn drop(&mut self) {
-        let Some(leaf) = &self.placement.leaf else {
-            return self.end_one_by_one();
-        };
-        let _ = leaf.kill();
-        self.end_one_by_one();
-        let _ = self.dismiss();
-    }
-}
-
-impl Crew {
-    fn end_one_by_one(&mut self) {
+        if let Some(leaf) = &self.placement.leaf {
+            let _ = leaf.kill();
+        }
         for pid in [self.intermediate.take(), self.command.take()]
             .into_iter()
             .flatten()
@@ -146,12 +138,10 @@ impl Crew {
             let _ = kill(pid, Signal::SIGKILL);
             let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
         }
-        // A command that was killed before it could tell its PID.
-        while let Ok(status) = waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
-            if status == WaitStatus::StillAlive {
-                break;
-            }
-        }
+        let _ = self.dismiss();
+        // Last, the guard being gone: a command that was killed before it could tell its PID.
+        let any = Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG);
+        while waitpid(None, any).is_ok_and(|status| status != WaitStatus::StillAlive) {}
     }
 }
 

@@ -275,6 +275,10 @@ impl<'a> Session<'a> {
     fn on_signal(&mut self, received: Received) -> Result<(), Error> {
         let number = received.number;
         self.told_to_end |= ENDING.contains(&number);
+        if self.told_to_end && self.pty.as_ref().is_some_and(|pty| pty.waits) {
+            // To read the terminal in the background would stop us before the end.
+            self.input = None;
+        }
         match number {
             libc::SIGCHLD => self.look_for_end()?,
             libc::SIGTSTP => self.stop(),
