@@ -178,7 +178,7 @@ fn a_session_goes_on_without_its_guard() {
 fn a_stopped_guard_delays_no_end() {
     let stage = Stage::new();
     let before = stage.node.snapshot();
-    let mut live = stage.sh(&["-i"], "echo ready; cat; exit 6").spawn();
+    let live = stage.sh(&["-i"], "echo ready; cat; exit 6").spawn();
     live.wait_for("ready");
     stage
         .node

@@ -142,7 +142,16 @@ impl Pair<'_> {
     }
 
     fn agree(&self, argv: &[&str]) {
-        let (ours, theirs) = (self.ours(argv), self.theirs(argv));
+        let (ours, mut theirs) = (self.ours(argv), self.theirs(argv));
+        // ctr 1.6 was seen to lose all that a quick command wrote, with crun: then it is asked anew
+        // (cnsenter never is).
+        let lossy = matches!(self.kind, Kind::Containerd16 | Kind::Containerd16Crun);
+        for _ in 0..5 {
+            let lost = theirs.stdout.is_empty() && theirs.stderr.is_empty() && theirs.code == 0;
+            if lossy && lost && !ours.stdout.is_empty() {
+                theirs = self.theirs(argv);
+            }
+        }
         let short: Vec<_> = argv
             .iter()
             .map(|word| &word[..word.len().min(80)])
