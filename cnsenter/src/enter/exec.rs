@@ -56,9 +56,9 @@ impl CommandLine {
         let mut denied = None;
         for candidate in &self.candidates {
             let Err(errno) = execve(candidate, &self.argv, &self.env);
-            let path = Path::new(OsStr::from_bytes(candidate.as_bytes()));
+            let path = as_path(candidate);
             match errno {
-                Errno::ENOENT | Errno::ENOTDIR if !exists(path) => {}
+                Errno::ENOENT | Errno::ENOTDIR => {}
                 Errno::EACCES if self.searched.is_some() => {
                     denied.get_or_insert((path, errno));
                 }
@@ -67,6 +67,15 @@ impl CommandLine {
         }
         if let Some((path, errno)) = denied {
             return failure(path, errno);
+        }
+        // What is there and "not found" lacks its interpreter.
+        if let Some(path) = self
+            .candidates
+            .iter()
+            .map(as_path)
+            .find(|path| path.symlink_metadata().is_ok())
+        {
+            return failure(path, Errno::ENOENT);
         }
         let command = self.argv.first().map(|a| escaped(a.as_bytes()).to_string());
         let reason = match &self.searched {
@@ -85,8 +94,8 @@ fn c_string(bytes: &[u8]) -> CString {
     CString::new(&bytes[..end]).unwrap_or_default()
 }
 
-fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
+fn as_path(name: &CString) -> &Path {
+    Path::new(OsStr::from_bytes(name.as_bytes()))
 }
 
 fn failure(path: &Path, errno: Errno) -> ExecFailure {
