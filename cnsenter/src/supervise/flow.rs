@@ -240,7 +240,8 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Reads what there is, at most a buffer full.
+    /// Reads once. A pty gives a page at most, and to wait for more of it would only slow it down:
+    /// the command fills the pty again while we write.
     fn fill(&mut self) -> Option<Ended> {
         self.buffer.resize(BUFFER, 0);
         self.start = 0;
@@ -250,29 +251,18 @@ impl<'a> Flow<'a> {
             .left
             .and_then(|left| usize::try_from(left).ok())
             .map_or(BUFFER, |left| left.min(BUFFER));
-        while self.end < most {
-            match self.source.read(&mut self.buffer[self.end..most]) {
-                Ok(0) => self.source_over = true,
-                Ok(count) => {
-                    self.end += count;
-                    // A pty gives a page at most: more may be waiting.
-                    if self.source.kind() == Kind::PtyMaster {
-                        continue;
-                    }
-                }
-                Err(nix::Error::EAGAIN) => self.source_over = self.left.is_some(),
-                Err(nix::Error::EIO) if self.source.kind() == Kind::PtyMaster => {
-                    self.wait = Wait::Later;
-                    self.source_over = self.left.is_some();
-                }
-                Err(nix::Error::EIO) if self.source.kind() == Kind::Terminal => {
-                    self.source_over = true;
-                }
-                Err(error) if self.end == 0 => return Some(Ended::ReadFault(error)),
-                // Told again by the next read, after what was read before is delivered.
-                Err(_) => {}
+        match self.source.read(&mut self.buffer[..most]) {
+            Ok(0) => self.source_over = true,
+            Ok(count) => self.end = count,
+            Err(nix::Error::EAGAIN) => self.source_over = self.left.is_some(),
+            Err(nix::Error::EIO) if self.source.kind() == Kind::PtyMaster => {
+                self.wait = Wait::Later;
+                self.source_over = self.left.is_some();
             }
-            break;
+            Err(nix::Error::EIO) if self.source.kind() == Kind::Terminal => {
+                self.source_over = true;
+            }
+            Err(error) => return Some(Ended::ReadFault(error)),
         }
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(self.end as u64);

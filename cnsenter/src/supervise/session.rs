@@ -135,8 +135,9 @@ impl<'a> Session<'a> {
         // Those that came before the start are due now.
         self.take_signals()?;
         while self.over.is_none() && !(self.ended.is_some() && self.outputs.is_empty()) {
-            self.wait_and_relay()?;
-            self.take_signals()?;
+            if self.wait_and_relay()? {
+                self.take_signals()?;
+            }
             self.on_time(Instant::now());
         }
         self.conclude()
@@ -149,8 +150,8 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Waits for the next event; relays if it was one of the streams.
-    fn wait_and_relay(&mut self) -> Result<(), Error> {
+    /// Waits for the next event; relays if it was one of the streams. Says whether signals came.
+    fn wait_and_relay(&mut self) -> Result<bool, Error> {
         let timeout = self.timeout(Instant::now());
         let flows = || self.input.iter().chain(self.outputs.iter().map(|(f, _)| f));
         let mut fds = Vec::with_capacity(7);
@@ -160,7 +161,7 @@ impl<'a> Session<'a> {
         }
         match poll(&mut fds, timeout) {
             Ok(_) => {}
-            Err(nix::Error::EINTR) => return Ok(()),
+            Err(nix::Error::EINTR) => return Ok(true),
             Err(error) => {
                 return Err(Error::System {
                     what: "poll",
@@ -169,7 +170,8 @@ impl<'a> Session<'a> {
             }
         }
         // In the order in which they were added.
-        let mut results = fds.iter().skip(1).filter_map(PollFd::revents);
+        let mut results = fds.iter().filter_map(PollFd::revents);
+        let signalled = results.next().is_some_and(|revents| !revents.is_empty());
         let mut ready = [[PollFlags::empty(); 2]; 3];
         for (flow, ready) in flows().zip(&mut ready) {
             for (interest, ready) in flow.interest().iter().zip(ready) {
@@ -180,7 +182,7 @@ impl<'a> Session<'a> {
         }
         drop(fds);
         self.relay(&ready);
-        Ok(())
+        Ok(signalled)
     }
 
     fn relay(&mut self, mut ready: &[[PollFlags; 2]]) {
