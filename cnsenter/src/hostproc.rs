@@ -157,13 +157,21 @@ pub struct Process {
     dir: OwnedFd,
 }
 
-/// A namespace's identity: two processes share it if these are equal (namespaces(7)).
+/// A namespace's identity: its inode number. All namespaces are in the kernel's one nsfs, so two
+/// processes share one if these are equal (namespaces(7)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct NsId {
-    /// Device of the nsfs.
-    pub dev: u64,
-    /// Inode number there.
-    pub ino: u64,
+pub struct NsId(pub u64);
+
+impl NsId {
+    /// The node's own user namespace, in which every ID is itself: its number is fixed
+    /// (PROC_USER_INIT_INO of Linux's proc_ns.h).
+    pub const NODE_USER: Self = Self(0xeffffffd);
+
+    /// From what the link says: `net:[4026531840]`. Following it instead costs four times as much.
+    fn parse(link: &std::ffi::OsStr) -> Option<Self> {
+        let (_, inode) = link.to_str()?.split_once(":[")?;
+        inode.strip_suffix(']')?.parse().ok().map(Self)
+    }
 }
 
 impl Process {
@@ -218,11 +226,11 @@ impl Process {
     /// # Errors
     /// As [`Process::read`].
     pub fn namespace(&self, name: &'static str) -> Result<Option<NsId>, Error> {
-        match nix::sys::stat::fstatat(&self.dir, name, nix::fcntl::AtFlags::empty()) {
-            Ok(s) => Ok(Some(NsId {
-                dev: s.st_dev,
-                ino: s.st_ino,
-            })),
+        match fcntl::readlinkat(&self.dir, name) {
+            Ok(link) => NsId::parse(&link).map(Some).ok_or(Error::Parse {
+                pid: self.pid.as_raw(),
+                name,
+            }),
             Err(nix::Error::ENOENT) if self.is_alive() => Ok(None),
             Err(e) => Err(self.error(name, e.into())),
         }
@@ -337,6 +345,16 @@ mod tests {
         assert_eq!(status.mask("CapEff"), Some(0x1ff));
         assert_eq!(status.field("NoNewPrivs"), Some("1"));
         assert_eq!(status.field("Seccomp"), None);
+    }
+
+    #[test]
+    fn namespaces_are_known_by_their_inodes() {
+        let own = HostProc::open().unwrap().own().unwrap();
+        let inode = nix::sys::stat::stat("/proc/self/ns/net").unwrap().st_ino;
+        assert_eq!(own.namespace("ns/net").unwrap(), Some(NsId(inode)));
+        for odd in ["", "net:", "net:[", "net:[]", "net:[4", "net:[-4]", "/etc"] {
+            assert_eq!(NsId::parse(odd.as_ref()), None, "{odd}");
+        }
     }
 
     #[test]

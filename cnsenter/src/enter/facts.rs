@@ -9,7 +9,7 @@ use super::account_file::{self, open_below};
 
 use super::{During, Error, Ourselves, Target};
 use crate::escape::escaped;
-use crate::hostproc::HostProc;
+use crate::hostproc::{HostProc, NsId};
 use crate::plan::{AccountFile, Facts, IdMap, NamespaceIds};
 use crate::request::{IdOrName, Namespace, Request};
 
@@ -29,14 +29,24 @@ pub fn gather(
 
     let process = &target.process;
     let namespaces = NamespaceIds::read(|ns| process.namespace(ns.proc_name()))?;
+    let (uid_map, gid_map, setgroups_allowed) =
+        if namespaces.get(Namespace::User) == Some(NsId::NODE_USER) {
+            (IdMap::identity(), IdMap::identity(), true)
+        } else {
+            (
+                IdMap::parse(&process.read("uid_map")?),
+                IdMap::parse(&process.read("gid_map")?),
+                !process.read("setgroups")?.starts_with(b"deny"),
+            )
+        };
     let (container_env, container_cwd) = environment(target)?;
     let (passwd, group) = accounts(proc, target, request, &container_env)?;
     Ok(Facts {
         own: NamespaceIds::read(|ns| own.process.namespace(ns.proc_name()))?,
         target: namespaces,
-        uid_map: IdMap::parse(&process.read("uid_map")?),
-        gid_map: IdMap::parse(&process.read("gid_map")?),
-        setgroups_allowed: !process.read("setgroups")?.starts_with(b"deny"),
+        uid_map,
+        gid_map,
+        setgroups_allowed,
         container_env,
         container_cwd,
         passwd,

@@ -11,8 +11,8 @@ pub(super) fn verify(command: &Process, plan: &Plan, own: &Status) -> Result<(),
     for (ns, planned) in &plan.join {
         let found = command.namespace(ns.proc_name())?;
         if found != Some(*planned) {
-            let show = found.map_or("none".to_owned(), |id| id.ino.to_string());
-            return Err(differs(namespace_name(*ns), show, planned.ino.to_string()));
+            let show = found.map_or("none".to_owned(), |id| id.0.to_string());
+            return Err(differs(namespace_name(*ns), show, planned.0.to_string()));
         }
     }
     let status = command.status()?;

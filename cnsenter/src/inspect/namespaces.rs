@@ -35,7 +35,7 @@ pub fn read(proc: &HostProc, process: &Process) -> Result<Vec<Entered>, Error> {
             let nodes = node.as_ref().ok().and_then(|n| n.namespace(name).ok()?);
             all.push(Entered {
                 kind,
-                inode: id.ino,
+                inode: id.0,
                 shared_with_node: nodes.map(|n| n == id),
                 shared_with_us: own.namespace(name)? == Some(id),
             });

@@ -6,13 +6,7 @@ use crate::request::{CgroupChoice, IdOrName, Io, Lookup, Query, Tty, UserSpec};
 const ALL_CAPS: u64 = (1 << 41) - 1;
 
 fn ids(base: u64) -> NamespaceIds {
-    NamespaceIds::read(|ns| {
-        Ok::<_, ()>(Some(NsId {
-            dev: 4,
-            ino: base + ns as u64,
-        }))
-    })
-    .unwrap()
+    NamespaceIds::read(|ns| Ok::<_, ()>(Some(NsId(base + ns as u64)))).unwrap()
 }
 
 fn facts() -> Facts {
@@ -20,10 +14,7 @@ fn facts() -> Facts {
         own: ids(0),
         target: NamespaceIds::read(|ns| {
             let base = if ns == Namespace::User { 0 } else { 100 };
-            Ok::<_, ()>(Some(NsId {
-                dev: 4,
-                ino: base + ns as u64,
-            }))
+            Ok::<_, ()>(Some(NsId(base + ns as u64)))
         })
         .unwrap(),
         uid_map: IdMap::parse(b"0 100000 65536"),
@@ -91,7 +82,7 @@ fn joins_what_differs_and_was_chosen() {
         ..request()
     };
     let plan = super::plan(&only_net, &facts()).unwrap();
-    assert_eq!(plan.join, [(Namespace::Net, NsId { dev: 4, ino: 104 })]);
+    assert_eq!(plan.join, [(Namespace::Net, NsId(104))]);
 }
 
 #[test]
