@@ -54,14 +54,14 @@ fn execute(request: &Request) -> Result<u8, Error> {
     let trace = Trace::new(request.verbose);
     let _ = nix::sys::prctl::set_name(c"cnsenter");
     tell_what_will_differ(request);
-    let mut signals = Signals::block().map_err(|source| Error::System {
+    let proc = HostProc::open()?;
+    let own = Ourselves::check(&proc)?;
+    let mut signals = Signals::block(&own.status).map_err(|source| Error::System {
         what: "take over the signals that are passed on",
         source,
     })?;
     let terminal = request.io.tty.as_ref().and_then(|_| Terminal::of_caller());
 
-    let proc = HostProc::open()?;
-    let own = Ourselves::check(&proc)?;
     let target = find(&proc, &request.target, &request.lookup, &trace)?;
     let facts = enter::gather(&proc, &own, &target, request)?;
     let plan = plan::plan(request, &facts)?;

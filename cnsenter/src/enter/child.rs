@@ -255,7 +255,7 @@ impl Entrance<'_> {
 
     /// The last steps. Returns only if exec fails.
     fn go(&self) -> Failure {
-        process::reset_signal_actions(self.signals.ignored());
+        process::reset_signal_actions(self.signals.to_reset());
         let mask = self.signals.original_mask();
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(mask), None);
         // Really closed, not only on exec: argv may name /proc/self/fd/N. The channel stays for

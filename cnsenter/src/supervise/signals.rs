@@ -7,7 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use crate::sys::signals::{FIRST_REAL_TIME, LAST, default_sigchld, is_ignored, set_of};
+use crate::hostproc::Status;
+use crate::sys::signals::{FIRST_REAL_TIME, LAST, default_sigchld, set_of};
 
 /// What the command gets when we get it. PIPE and URG are about our own descriptors, and those that
 /// report faults (SEGV, ABRT, ...) about our own code.
@@ -48,7 +49,7 @@ pub(super) struct Received {
 pub struct Signals {
     fd: SignalFd,
     original: SigSet,
-    ignored: SigSet,
+    to_reset: Vec<i32>,
     kept: VecDeque<Received>,
 }
 
@@ -56,19 +57,21 @@ impl Signals {
     /// Blocks the signals that are forwarded, and SIGCHLD, and opens a signalfd(2) for them. To be
     /// called before anything is forked: one that comes before the start is then kept. What the
     /// caller ignores (`nohup`, a background job of a plain `sh`) stays ignored. SIGTTIN and
-    /// SIGTTOU stay unblocked: they stop a background `cnsenter -t` as any other program.
+    /// SIGTTOU stay unblocked: they stop a background `cnsenter -t` as any other program. `own` is
+    /// our own status, which names what is ignored.
     ///
     /// # Errors
     /// As sigprocmask(2) and signalfd(2).
-    pub fn block() -> io::Result<Self> {
+    pub fn block(own: &Status) -> io::Result<Self> {
         default_sigchld()?;
-        let all = || FORWARDED.into_iter().chain(FIRST_REAL_TIME..=LAST);
-        let ignored = set_of(all().filter(|n| is_ignored(*n)));
-        let handled = set_of(
-            all()
-                .filter(|n| !is_ignored(*n))
-                .chain(std::iter::once(libc::SIGCHLD)),
-        );
+        let ignored = own.mask("SigIgn").unwrap_or(0);
+        let is_ignored = |number: i32| ignored & (1 << (number - 1)) != 0;
+        let passed_on = |number: &i32| FORWARDED.contains(number) || *number >= FIRST_REAL_TIME;
+        let handled = (1..=LAST).filter(|n| passed_on(n) && !is_ignored(*n));
+        let handled = set_of(handled.chain([libc::SIGCHLD]));
+        // SIGPIPE is ignored by the Rust runtime.
+        let to_reset = (1..=LAST).filter(|n| !passed_on(n) && is_ignored(*n));
+        let to_reset = to_reset.chain([libc::SIGPIPE]).collect();
         let mut original = SigSet::empty();
         pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&handled), Some(&mut original))?;
         let job_control = set_of([libc::SIGTTIN, libc::SIGTTOU]);
@@ -77,7 +80,7 @@ impl Signals {
         Ok(Self {
             fd,
             original,
-            ignored,
+            to_reset,
             kept: VecDeque::new(),
         })
     }
@@ -88,10 +91,11 @@ impl Signals {
         &self.original
     }
 
-    /// What the caller ignores, for the command to ignore as well, as `nohup` intends.
+    /// What is ignored and not to be by the command. What the caller ignores of the signals that
+    /// are passed on, the command ignores as well, as `nohup` intends.
     #[must_use]
-    pub fn ignored(&self) -> &SigSet {
-        &self.ignored
+    pub fn to_reset(&self) -> &[i32] {
+        &self.to_reset
     }
 
     /// The signal that has come to end us before the command was started, if any. All others are

@@ -149,15 +149,11 @@ fn close_between(first: RawFd, last: RawFd) -> io::Result<()> {
     }
 }
 
-/// Sets every signal to its default action but those of `ignored`, which stay ignored: exec keeps
-/// that, and a Rust program has SIGPIPE ignored.
-pub fn reset_signal_actions(ignored: &nix::sys::signal::SigSet) {
-    for number in 1..=libc::SIGRTMAX() {
-        // SAFETY: the set is initialised; a wrong number makes the call fail only.
-        if unsafe { libc::sigismember(ignored.as_ref(), number) } != 1 {
-            // SAFETY: SIG_DFL is a valid action; for KILL and STOP the call fails, as it may.
-            unsafe { libc::signal(number, libc::SIG_DFL) };
-        }
+/// Gives these signals their default actions. (Handlers need none: exec takes them away.)
+pub fn reset_signal_actions(numbers: &[i32]) {
+    for number in numbers {
+        // SAFETY: SIG_DFL is a valid action; for KILL and STOP the call fails, as it may.
+        unsafe { libc::signal(*number, libc::SIG_DFL) };
     }
 }
 

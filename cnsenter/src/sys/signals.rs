@@ -22,16 +22,6 @@ pub fn set_of(numbers: impl IntoIterator<Item = i32>) -> SigSet {
     unsafe { SigSet::from_sigset_t_unchecked(set) }
 }
 
-/// Whether this process ignores a signal, as `nohup` makes it ignore SIGHUP.
-#[must_use]
-pub fn is_ignored(number: i32) -> bool {
-    // SAFETY: sigaction is plain data, for which all zeroes is a value.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: no new action is given; the old one is written to a valid place.
-    let result = unsafe { libc::sigaction(number, std::ptr::null(), &raw mut action) };
-    result == 0 && action.sa_sigaction == libc::SIG_IGN
-}
-
 /// Gives SIGCHLD its default action: if our parent ignored it, children would be reaped unseen.
 ///
 /// # Errors

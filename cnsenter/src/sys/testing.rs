@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use crate::sys::process;
-use crate::sys::signals::set_of;
+use crate::sys::signals::LAST;
 use nix::unistd::{Pid, dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// Runs `body` in a forked child with these standard streams and no other descriptor, above all
@@ -21,8 +21,9 @@ pub(crate) fn fork(stdio: [&OwnedFd; 3], body: impl FnOnce() -> u8) -> Pid {
                 dup2_stderr(&copies[2]).unwrap();
                 std::mem::forget(copies);
                 // Whoever starts the tests may ignore signals, as a shell does for `make test &`.
-                let as_rust_has_it = set_of([libc::SIGPIPE]);
-                process::reset_signal_actions(&as_rust_has_it);
+                let but_as_rust_has_it: Vec<_> =
+                    (1..=LAST).filter(|n| *n != libc::SIGPIPE).collect();
+                process::reset_signal_actions(&but_as_rust_has_it);
                 // SAFETY: nothing in this child uses a descriptor from before.
                 unsafe { libc::close_range(3, u32::MAX, 0) };
                 body()

@@ -17,6 +17,7 @@ use nix::unistd::Pid;
 
 use super::session::Session;
 use super::{Caller, Group, Options, Running, Signals, Streams, Terminal};
+use crate::hostproc::HostProc;
 use crate::sys::testing::fork;
 
 /// No cgroup here: the process group has to do.
@@ -71,7 +72,8 @@ impl Case {
 
     /// What cnsenter does, in a process of its own.
     fn supervise(self) -> u8 {
-        let signals = Signals::block().unwrap();
+        let own = HostProc::open().unwrap().own().unwrap();
+        let signals = Signals::block(&own.status().unwrap()).unwrap();
         // std gives a child SIGPIPE's default action; setsid(1) makes it lead a session.
         let mut command = Command::new("setsid");
         if self.tty {
