@@ -21,6 +21,7 @@ use crate::sys::process::{Fork, close_all_but, exit_now, fork_silently};
 /// A guard on duty. Dropping it without [`Guard::dismiss`] calls it into action.
 #[derive(Debug)]
 pub struct Guard {
+    #[expect(dead_code, reason = "its end is what the guard waits for")]
     pipe: OwnedFd,
     pid: Pid,
 }
@@ -49,12 +50,21 @@ impl Guard {
     }
 
     /// Ends it: nothing is left to guard. By KILL, since somebody may have stopped it, and while
-    /// the pipe is open: it acts on its end alone.
-    pub fn dismiss(self) {
+    /// the pipe is open: it acts on its end alone. It is gone when what this returns is dropped.
+    pub fn dismiss(self) -> Dismissed {
         let _ = kill(self.pid, Signal::SIGKILL);
+        Dismissed(self)
+    }
+}
+
+/// A guard on its way out.
+#[derive(Debug)]
+pub struct Dismissed(Guard);
+
+impl Drop for Dismissed {
+    fn drop(&mut self) {
         // Reaped here: whoever our parent is may not do it.
-        let _ = waitpid(self.pid, Some(WaitPidFlag::__WALL));
-        drop(self.pipe);
+        let _ = waitpid(self.0.pid, Some(WaitPidFlag::__WALL));
     }
 }
 

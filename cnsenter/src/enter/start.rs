@@ -107,14 +107,14 @@ struct Crew {
 
 impl Crew {
     fn dismiss(&mut self) -> io::Result<()> {
+        // Its end takes a moment: long enough to remove the leaf.
+        let guard = self.guard.take().map(Guard::dismiss);
         let removed = self
             .placement
             .leaf
             .take()
             .map_or(Ok(()), |leaf| leaf.remove());
-        if let Some(guard) = self.guard.take() {
-            guard.dismiss();
-        }
+        drop(guard);
         removed
     }
 

@@ -37,7 +37,11 @@ pub fn pin(proc: &HostProc, container: Container) -> Result<Target, Error> {
     let process = proc
         .process(pid)
         .map_err(|_| Error::InitGone(pid.as_raw()))?;
-    if pidfd.as_ref().is_some_and(has_ended) || !process.is_alive() {
+    let ended = match &pidfd {
+        Some(pidfd) => has_ended(pidfd),
+        None => !process.is_alive(),
+    };
+    if ended {
         return Err(Error::InitGone(pid.as_raw()));
     }
     let root = process.open("root", OFlag::O_PATH | OFlag::O_DIRECTORY)?;
