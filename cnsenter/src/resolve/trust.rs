@@ -11,13 +11,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-use nix::fcntl::{self, OFlag};
+use nix::fcntl::{self, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use crate::escape::escaped_path;
 
 /// How many symbolic links are followed in one path.
 const MAX_LINKS: usize = 8;
+
+/// The least that is read at once in a hurry, in bytes: more than the spec of most containers.
+const BUFFER: usize = 64 << 10;
 
 /// Why a state file is not used. Paths are the node's, without `--host-root`.
 #[derive(Debug, thiserror::Error)]
@@ -233,6 +236,35 @@ impl Dir {
         })
     }
 
+    /// Reads the file at a path below into `buffer`, to see in a hurry whether it is worth
+    /// [`Dir::read`]: nothing is checked but that no symbolic link leads elsewhere, so nothing of it
+    /// is to be believed. Gives at most `limit` bytes, and none at all of what cannot be read.
+    pub(super) fn glance<'b>(&self, path: &str, limit: u64, buffer: &'b mut Vec<u8>) -> &'b [u8] {
+        let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+        let how = OpenHow::new()
+            .flags(flags)
+            .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+        let length = match fcntl::openat2(&self.fd, path, how) {
+            Ok(fd) => read_growing(&fd, limit, buffer),
+            // Linux before 5.6.
+            Err(nix::Error::ENOSYS) => self.read_below(path, limit, buffer),
+            Err(error) => Err(error.into()),
+        };
+        &buffer[..length.unwrap_or(0)]
+    }
+
+    fn read_below(&self, path: &str, limit: u64, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let mut dir = None;
+        for folder in folders.split('/').filter(|name| !name.is_empty()) {
+            let below = dir.as_ref().unwrap_or(self).dir(folder);
+            dir = Some(below.map_err(io::Error::other)?);
+        }
+        let file = dir.as_ref().unwrap_or(self).read(name, limit);
+        *buffer = file.map_err(io::Error::other)?.bytes;
+        Ok(buffer.len())
+    }
+
     /// Whether something of that name is there.
     #[must_use]
     pub(super) fn has(&self, name: &str) -> bool {
@@ -252,6 +284,23 @@ impl Dir {
             .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned))
             .filter(|name| !name.starts_with('.'))
             .collect())
+    }
+}
+
+/// Reads a file whole, into a buffer that keeps its size from file to file; says how much of it is
+/// used. A read that does not fill it was the last one, as with every file on disk.
+fn read_growing(fd: &OwnedFd, limit: u64, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut length = 0;
+    loop {
+        if length == buffer.len() {
+            buffer.resize((2 * length).clamp(BUFFER, limit.max(BUFFER)), 0);
+        }
+        let read = nix::unistd::read(fd, &mut buffer[length..])?;
+        length += read;
+        if length < buffer.len() || length >= limit {
+            return Ok(length.min(limit));
+        }
     }
 }
 

@@ -200,18 +200,19 @@ impl Stores {
         }
     }
 
-    /// The entries whose spec holds all of `words`, cheaply: the file is searched, not parsed.
+    /// The entries whose spec holds all of `words`, cheaply: the file is searched, neither checked
+    /// nor parsed.
     pub(super) fn mentioning(&self, entries: &[Entry], words: &[&str]) -> Vec<Entry> {
         let finders: Vec<_> = words.iter().map(memchr::memmem::Finder::new).collect();
-        let holds = |e: &Entry| {
+        let mut buffer = Vec::new();
+        let mut holds = |e: &Entry| {
             let place = &self.places[e.place];
-            let bundle = match self.all[place.store].layout {
-                Layout::Storage => place.dir.dir(&e.id).and_then(|d| d.dir("userdata")),
-                _ => place.dir.dir(&e.id),
+            let path = match self.all[place.store].layout {
+                Layout::Storage => format!("{}/userdata/config.json", e.id),
+                _ => format!("{}/config.json", e.id),
             };
-            bundle
-                .and_then(|dir| dir.read("config.json", spec::LIMIT))
-                .is_ok_and(|file| finders.iter().all(|f| f.find(&file.bytes).is_some()))
+            let spec = place.dir.glance(&path, spec::LIMIT, &mut buffer);
+            finders.iter().all(|f| f.find(spec).is_some())
         };
         entries.iter().filter(|e| holds(e)).cloned().collect()
     }
