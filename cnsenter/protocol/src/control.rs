@@ -36,9 +36,11 @@ pub enum Control {
     },
     /// The command has ended, and all its output was sent before.
     Exit(Exit),
-    /// The client has Exit, or Error, and wants nothing more of this session.
+    /// The client wants nothing more of this session: it has Exit, or Error; or, before those, the
+    /// command is to be killed.
     Ack,
-    /// The session, or the stream as a whole, has failed.
+    /// The session, or the stream as a whole, has failed. After the latter the client closes the
+    /// stream.
     Error(Failure),
 }
 

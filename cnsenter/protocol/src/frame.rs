@@ -19,7 +19,8 @@ pub const MAX_CONTROL: usize = 16 << 10;
 /// environment by default (execve(2)).
 pub const MAX_REQUEST: usize = 4 << 20;
 
-/// Flag of a data frame: its stream ends with it.
+/// Flag of a data frame: its stream ends with it. Sent by the end that reads the stream, without
+/// data: nobody reads it any more, so its writer is to get EPIPE, or can stop.
 pub const END: u8 = 1;
 /// Flag of a data frame: an LZ4 block. Nobody offers it yet, so it is an error.
 pub const COMPRESSED: u8 = 2;
@@ -128,7 +129,7 @@ pub fn put_data(out: &mut Vec<u8>, session: SessionId, stream: Stream, bytes: &[
     }
 }
 
-/// Appends the end of a stream to `out`.
+/// Appends the end of a stream to `out`, as its writer or as its reader.
 pub fn put_end(out: &mut Vec<u8>, session: SessionId, stream: Stream) {
     out.extend(data_header(session, stream, 0, true));
 }
