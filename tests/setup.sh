@@ -1,6 +1,7 @@
 #!/bin/bash
 # Puts everything that the tests need on this machine: Debian packages through apt, and the
-# newer runtimes from their Go modules into the cache. A second run only looks, and is quick.
+# newer runtimes and Kubernetes from their Go modules into the cache. A second run only looks, and
+# is quick.
 #
 #   tests/setup.sh          install what is missing
 #   tests/setup.sh --check  install nothing; say what is missing and fail
@@ -15,6 +16,8 @@ packages=(
   gcc g++ libc6-dev make musl-tools pkg-config protobuf-compiler libseccomp-dev
   # runtimes, as Debian ships them
   containerd runc crun docker.io podman conmon containernetworking-plugins
+  # where Kubernetes keeps its objects
+  etcd-server
   # what containers and nodes are made of
   busybox-static iproute2 util-linux uidmap slirp4netns fuse-overlayfs
   # what tests and benchmarks look with
@@ -30,7 +33,8 @@ die() { say "$*"; exit 1; }
 
 missing_packages() {
   local installed
-  installed=" $(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null |
+  # dpkg-query fails if it knows one of them not at all.
+  installed=" $({ dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null || true; } |
     sed -n 's/^installed //p' | tr '\n' ' ')"
   for package in "${packages[@]}"; do
     [[ $installed == *" $package "* ]] || echo "$package"
@@ -80,6 +84,16 @@ build() {
   touch "$bin/.complete"
 }
 
+# Kubernetes' parts refuse each other, and clients warn, if they do not know their own version.
+kubernetes_flags() {
+  local minor=${1#*.}
+  local component
+  for component in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    printf -- '-X %s.gitVersion=v%s ' $component "$1"
+    printf -- '-X %s.gitMajor=%s -X %s.gitMinor=%s ' $component "${1%%.*}" $component "${minor%%.*}"
+  done
+}
+
 # kernel SERIES PACKAGE: the newest kernel that PACKAGE depends on, unpacked (not installed) into the
 # cache: its image, and the one module that containers need.
 kernel() {
@@ -126,6 +140,8 @@ build containerd "$containerd_version" "no_btrfs no_devmapper no_zfs" 0 \
   "-X $containerd/version.Version=v$containerd_version"
 runc_version=$(version github.com/opencontainers/runc runc)
 build runc "$runc_version" seccomp 1 "-X main.version=$runc_version"
+kubernetes_version=$(version k8s.io/kubernetes kubernetes)
+build kubernetes "$kubernetes_version" "" 0 "$(kubernetes_flags "$kubernetes_version")"
 kernel 6.1 linux-image-cloud-amd64
 kernel 6.12 linux-image-6.12-cloud-amd64
 
