@@ -2,14 +2,14 @@
 //! its files for runtimes that have no images. Both are made of Debian's busybox-static.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, id};
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use kpexec_image::{Archive, Layer};
+use serde_json::json;
 
 use crate::{Cache, cache};
 
@@ -39,26 +39,14 @@ impl Image {
         }
     }
 
-    /// The image's name in short, for `docker load`.
-    fn tag(self) -> &'static str {
-        self.name().trim_start_matches("docker.io/")
-    }
-
     /// An archive on the host: an OCI layout and a Docker archive at once.
     pub fn archive(self) -> PathBuf {
-        self.cached("tar", |path| {
-            let mut layer = tar::Builder::new(Vec::new());
-            self.pack(&mut layer)
-                .and_then(|()| fs::write(path, layout(self, layer.into_inner()?)?))
-        })
+        self.cached("tar", |path| fs::write(path, self.packed()?))
     }
 
     /// Unpacks the image's files into a folder.
     pub fn unpack(self, folder: &Path) {
-        let layer = self.cached("layer", |path| {
-            let mut layer = tar::Builder::new(File::create(path)?);
-            self.pack(&mut layer).and_then(|()| layer.finish())
-        });
+        let layer = self.cached("layer", |path| fs::write(path, self.layer()?.into_bytes()?));
         let mut archive = tar::Archive::new(File::open(layer).expect("the layer was made"));
         archive.set_preserve_permissions(true);
         archive.set_preserve_ownerships(true);
@@ -68,7 +56,7 @@ impl Image {
     }
 
     /// Makes a file once for each version of busybox.
-    fn cached(self, kind: &str, make: impl FnOnce(&Path) -> std::io::Result<()>) -> PathBuf {
+    fn cached(self, kind: &str, make: impl FnOnce(&Path) -> io::Result<()>) -> PathBuf {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let busybox = fs::metadata(cache::require(Path::new(BUSYBOX))).expect("busybox is there");
@@ -83,11 +71,13 @@ impl Image {
         path
     }
 
-    /// Writes the image's files, always the same bytes.
-    fn pack(self, layer: &mut tar::Builder<impl Write>) -> std::io::Result<()> {
+    /// The image's files, always the same bytes.
+    fn layer(self) -> io::Result<Layer> {
+        let mut layer = Layer::default();
         let busybox = fs::read(BUSYBOX)?;
         if self == Self::Static {
-            return file(layer, "sleep", 0o755, &busybox);
+            layer.file("sleep", 0o755, &busybox)?;
+            return Ok(layer);
         }
         for (path, mode, owner) in [
             ("bin", 0o755, 0),
@@ -100,116 +90,34 @@ impl Image {
             ("sys", 0o755, 0),
             ("tmp", 0o1777, 0),
         ] {
-            let mut header = header(tar::EntryType::Directory, mode, 0);
-            header.set_uid(owner);
-            header.set_gid(owner);
-            layer.append_data(&mut header, path, std::io::empty())?;
+            layer.folder(path, mode, owner)?;
         }
         let users = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/home/app:/bin/sh\n";
-        file(layer, "etc/passwd", 0o644, users.as_bytes())?;
-        file(
-            layer,
-            "etc/group",
-            0o644,
-            b"root:x:0:\napp:x:1000:\nextra:x:2000:app\n",
-        )?;
-        file(layer, "bin/busybox", 0o755, &busybox)?;
+        layer.file("etc/passwd", 0o644, users.as_bytes())?;
+        let groups = "root:x:0:\napp:x:1000:\nextra:x:2000:app\n";
+        layer.file("etc/group", 0o644, groups.as_bytes())?;
+        layer.file("bin/busybox", 0o755, &busybox)?;
         let commands = Command::new(BUSYBOX).arg("--list").output()?;
         for command in String::from_utf8_lossy(&commands.stdout)
             .lines()
             .filter(|&it| it != "busybox")
         {
-            let mut header = header(tar::EntryType::Symlink, 0o777, 0);
-            layer.append_link(&mut header, format!("bin/{command}"), "busybox")?;
+            layer.link(&format!("bin/{command}"), "busybox")?;
         }
-        Ok(())
+        Ok(layer)
     }
-}
 
-/// The archive around the one layer.
-fn layout(image: Image, layer: Vec<u8>) -> std::io::Result<Vec<u8>> {
-    let diff = digest(&layer);
-    let config = json!({
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {
-            "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-            "User": if image == Image::App { "app" } else { "" },
-            "Cmd": ["/sleep", "1000000"],
-        },
-        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{diff}")] },
-    });
-    let config = config.to_string().into_bytes();
-    let of = |kind: &str, bytes: &[u8]| {
-        json!({
-            "mediaType": format!("application/vnd.oci.image.{kind}"),
-            "digest": format!("sha256:{}", digest(bytes)),
-            "size": bytes.len(),
-        })
-    };
-    let manifest = json!({
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": of("config.v1+json", &config),
-        "layers": [of("layer.v1.tar", &layer)],
-    });
-    let manifest = manifest.to_string().into_bytes();
-    let mut entry = of("manifest.v1+json", &manifest);
-    entry["annotations"] = json!({ "io.containerd.image.name": image.name() });
-    let index = json!({ "schemaVersion": 2, "manifests": [entry] });
-    let blob = |bytes: &[u8]| format!("blobs/sha256/{}", digest(bytes));
-    let docker: Value =
-        json!([{ "Config": blob(&config), "RepoTags": [image.tag()], "Layers": [blob(&layer)] }]);
-
-    let mut archive = tar::Builder::new(Vec::new());
-    file(
-        &mut archive,
-        "oci-layout",
-        0o644,
-        br#"{"imageLayoutVersion":"1.0.0"}"#,
-    )?;
-    file(
-        &mut archive,
-        "index.json",
-        0o644,
-        index.to_string().as_bytes(),
-    )?;
-    file(
-        &mut archive,
-        "manifest.json",
-        0o644,
-        docker.to_string().as_bytes(),
-    )?;
-    for bytes in [&config, &manifest, &layer] {
-        file(&mut archive, &blob(bytes), 0o644, bytes)?;
+    fn packed(self) -> io::Result<Vec<u8>> {
+        let archive = Archive {
+            name: self.name(),
+            architecture: "amd64",
+            config: json!({
+                "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+                "User": if self == Self::App { "app" } else { "" },
+                "Cmd": ["/sleep", "1000000"],
+            }),
+            layer: self.layer()?,
+        };
+        archive.into_bytes()
     }
-    archive.into_inner()
-}
-
-fn file(
-    archive: &mut tar::Builder<impl Write>,
-    path: &str,
-    mode: u32,
-    content: &[u8],
-) -> std::io::Result<()> {
-    let mut header = header(tar::EntryType::Regular, mode, content.len() as u64);
-    archive.append_data(&mut header, path, content)
-}
-
-fn header(kind: tar::EntryType, mode: u32, size: u64) -> tar::Header {
-    let mut header = tar::Header::new_gnu();
-    header.set_entry_type(kind);
-    header.set_mode(mode);
-    header.set_size(size);
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header
-}
-
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
