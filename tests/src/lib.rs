@@ -23,6 +23,7 @@
 //! ```
 
 mod cache;
+pub mod cluster;
 mod command;
 mod image;
 mod leaks;
@@ -36,6 +37,7 @@ mod stage;
 mod vm;
 
 pub use cache::Cache;
+pub use cluster::{Cluster, ClusterSpec};
 pub use command::{Cmd, Output};
 pub use image::Image;
 pub use leaks::{Snapshot, open_files};

@@ -22,11 +22,12 @@ const OVERLAID: [&str; 5] = ["/etc", "/home", "/root", "/usr/local", "/var"];
 /// Where the node's mounts keep what they show.
 const BELOW: &str = "/run/kpexec-node";
 
-/// Folders of the node that are on the host's disk, where overlayfs works.
-const ON_DISK: [&str; 4] = [
+/// Folders of the node that are on the host's disk, where overlayfs and mounts with mapped users work.
+const ON_DISK: [&str; 5] = [
     "/var/lib/containerd",
     "/var/lib/docker",
     "/var/lib/containers",
+    "/var/lib/kubelet",
     super::SCRATCH,
 ];
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::spec::{DEFAULT_CAPS, USERNS_BASE, USERNS_SIZE};
-use super::{Container, ContainerSpec, Daemon, Runtime, oci};
+use super::{Container, ContainerSpec, Daemon, Kind, Runtime, oci};
 use crate::command::Cmd;
 use crate::{Cache, Image, Node};
 
@@ -23,6 +23,9 @@ pub struct Containerd {
 
 /// Where a containerd that nobody moved keeps its state.
 const STATE: &str = "/run/containerd";
+
+/// The namespace that the kubelet's images and containers are in.
+pub(crate) const KUBERNETES: &str = "k8s.io";
 
 const CONFIG: &str = "/etc/containerd/config.toml";
 
@@ -58,6 +61,19 @@ const NETWORK: &str = r#"{"cniVersion": "0.4.0", "name": "pods", "plugins": [{"t
 "ranges": [[{"subnet": "10.244.0.0/16"}]]}}]}"#;
 
 impl Containerd {
+    /// The containerd of this kind, with runc.
+    ///
+    /// # Panics
+    /// If the kind is not one of containerd's.
+    pub(crate) fn of(kind: Kind, node: &Node) -> Self {
+        match kind {
+            Kind::Containerd16 => Self::v1(node, "/usr/sbin/runc"),
+            Kind::Containerd16Crun => Self::v1(node, "/usr/bin/crun"),
+            Kind::Containerd22 => Self::v2(node, &oci::new_runc()),
+            other => panic!("{other:?} is no containerd"),
+        }
+    }
+
     /// Debian's containerd.
     pub fn v1(node: &Node, runtime: &str) -> Self {
         let socket = format!("{STATE}/containerd.sock");
@@ -117,13 +133,16 @@ impl Containerd {
         };
         for image in Image::ALL {
             let archive = oci::on_node(&containerd.node, image);
-            for namespace in ["default", "k8s.io"] {
-                containerd
-                    .ctr(["-n", namespace, "image", "import", &archive])
-                    .ok();
+            for namespace in ["default", KUBERNETES] {
+                containerd.import(namespace, &archive);
             }
         }
         containerd
+    }
+
+    /// Loads the images of an archive on the node.
+    pub(crate) fn import(&self, namespace: &str, archive: &str) {
+        self.ctr(["-n", namespace, "image", "import", archive]).ok();
     }
 
     /// `ctr` with these arguments.

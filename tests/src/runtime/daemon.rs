@@ -17,16 +17,24 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A daemon that is running on a node, with its log in a file.
 #[derive(Debug)]
 pub struct Daemon {
+    node: Node,
+    what: String,
+    log: String,
     live: Live,
 }
 
 impl Daemon {
     /// Starts the daemon and waits until `probe` succeeds.
     pub(crate) fn start(node: &Node, argv: &[&str], path: &str, probe: &Cmd) -> Self {
-        let log = format!(
-            "/var/log/{}.log",
-            argv[0].rsplit('/').next().unwrap_or("daemon")
-        );
+        let name = argv[0].rsplit('/').next().unwrap_or("daemon");
+        let daemon = Self::spawn(name, node, argv, path);
+        daemon.answers(probe);
+        daemon
+    }
+
+    /// Starts the daemon; its log is `/var/log/NAME.log`, its programs are found in `path` first.
+    pub(crate) fn spawn(name: &str, node: &Node, argv: &[&str], path: &str) -> Self {
+        let log = format!("/var/log/{name}.log");
         let script = format!("exec \"$0\" \"$@\" >{log} 2>&1 </dev/null");
         let words = ["sh", "-c", &script]
             .into_iter()
@@ -35,22 +43,40 @@ impl Daemon {
             .command(words)
             .path_first(path)
             .deadline(Duration::MAX / 4);
-        let daemon = Self {
+        Self {
+            node: node.clone(),
+            what: argv.join(" "),
+            log,
             live: command.spawn(),
-        };
+        }
+    }
+
+    /// Waits until `probe` succeeds.
+    ///
+    /// # Panics
+    /// If that takes too long; with the end of the daemon's log.
+    pub(crate) fn answers(&self, probe: &Cmd) {
         let begun = Instant::now();
-        while probe.clone().run().code != 0 {
-            if begun.elapsed() > PATIENCE {
-                let text = fs::read_to_string(node.path(&log)).unwrap_or_default();
-                let lines: Vec<_> = text.lines().rev().take(20).collect();
-                panic!(
-                    "{argv:?} does not answer {probe}; its log, last line first:\n{}",
-                    lines.join("\n")
-                );
+        loop {
+            let output = probe.clone().run();
+            if output.code == 0 {
+                return;
             }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{} does not answer {probe}: {output}; its log, last line first:\n{}",
+                self.what,
+                self.log_backwards(20)
+            );
             sleep(Duration::from_millis(20));
         }
-        daemon
+    }
+
+    /// The last lines of the log, the newest first.
+    pub(crate) fn log_backwards(&self, lines: usize) -> String {
+        let text = fs::read_to_string(self.node.path(&self.log)).unwrap_or_default();
+        let lines: Vec<_> = text.lines().rev().take(lines).collect();
+        lines.join("\n")
     }
 
     /// The host's process ID of the daemon.

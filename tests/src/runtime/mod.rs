@@ -10,6 +10,7 @@ mod spec;
 use std::fmt::Debug;
 
 pub use containerd::Containerd;
+pub(crate) use containerd::KUBERNETES;
 pub use cri::{Cri, Pod};
 pub use daemon::Daemon;
 pub use engine::Engine;
@@ -123,9 +124,9 @@ impl Kind {
     /// If it does not come up; with the end of its log.
     pub fn start(self, node: &Node) -> Box<dyn Runtime> {
         match self {
-            Self::Containerd16 => Box::new(Containerd::v1(node, "/usr/sbin/runc")),
-            Self::Containerd16Crun => Box::new(Containerd::v1(node, "/usr/bin/crun")),
-            Self::Containerd22 => Box::new(Containerd::v2(node, &oci::new_runc())),
+            Self::Containerd16 | Self::Containerd16Crun | Self::Containerd22 => {
+                Box::new(Containerd::of(self, node))
+            }
             Self::Docker => Box::new(Engine::docker(node)),
             Self::Podman => Box::new(Engine::podman(node)),
             Self::PodmanRootless => Box::new(Engine::podman_rootless(node)),
