@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::cli::{Caller, InspectArgs, LsArgs, Sub};
 use crate::enter::{self, Target};
-use crate::error::{Error, warn};
+use crate::error::Error;
 use crate::hostproc::HostProc;
 use crate::request::{self, Lookup, Query};
+use crate::stderr::warn;
 use crate::trace::Trace;
 use crate::{completion, inspect, list, resolve};
 

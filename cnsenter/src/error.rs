@@ -1,9 +1,9 @@
 //! What ends cnsenter before, or instead of, its command, and how that is told.
 
-use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 
 use crate::escape::escaped;
+use crate::stderr::say;
 use crate::{enter, exit, hostproc, list, plan, request, resolve, seal, supervise};
 
 /// What ended cnsenter before, or instead of, its command.
@@ -152,15 +152,4 @@ fn confinement_hint() -> Option<String> {
         "AppArmor confines cnsenter itself, by the profile \"{}\"; run it from an unconfined shell",
         escaped(label)
     ))
-}
-
-/// A line on stderr, by one write(2) so that those of several processes do not mix. Nobody is left
-/// to be told if that fails, and no reason to end.
-pub(crate) fn say(text: impl Display) {
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
-}
-
-/// A warning on stderr.
-pub(crate) fn warn(text: impl Display) {
-    say(format_args!("cnsenter: warning: {text}"));
 }

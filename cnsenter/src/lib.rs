@@ -20,6 +20,7 @@ pub mod resolve;
 pub mod run;
 pub mod seal;
 pub mod spec;
+mod stderr;
 pub mod supervise;
 pub mod sys;
 pub mod trace;

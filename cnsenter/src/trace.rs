@@ -31,7 +31,7 @@ impl Trace {
     pub fn step<T: Display>(&self, text: impl FnOnce() -> T) {
         let Some(start) = self.start else { return };
         let now = Instant::now();
-        crate::error::say(format_args!(
+        crate::stderr::say(format_args!(
             "cnsenter: [{:>8.3} ms, +{:.3}] {}",
             millis(now - start),
             millis(now - self.last.replace(now)),

@@ -195,7 +195,7 @@ impl Starter<'_> {
         crew.placement.settle().during("make a cgroup")?;
         match &crew.placement.leaf {
             Some(leaf) => self.trace.step(|| format!("made cgroup {}", leaf.name())),
-            None => crate::error::warn(
+            None => crate::stderr::warn(
                 "no cgroup can be made here: what the command starts in the background may outlive \
                  cnsenter's death",
             ),

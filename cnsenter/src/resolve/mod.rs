@@ -2,10 +2,7 @@
 
 mod cgroup;
 mod container;
-mod containerd;
-mod cri;
 mod daemon;
-mod docker;
 mod error;
 mod everything;
 mod known;
@@ -17,10 +14,8 @@ mod trust;
 
 pub use cgroup::container_of;
 pub use container::{Container, Pod, Runtime, Source, State, Witness};
-pub use cri::{Info as CriInfo, parse_info as parse_cri_info};
-pub use docker::{
-    Inspected as DockerInspected, parse_inspect as parse_docker_inspect,
-    parse_list as parse_docker_list,
+pub use daemon::{
+    CriInfo, DockerInspected, parse_cri_info, parse_docker_inspect, parse_docker_list,
 };
 pub(crate) use error::rfc3339;
 pub use error::{EndpointError, Error, OtherKernel, Warning};

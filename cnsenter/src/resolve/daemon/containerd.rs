@@ -14,9 +14,11 @@ use nix::unistd::Pid;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
 
-use super::daemon::{MESSAGE_LIMIT, Question, channel, failed, told_by};
-use super::error::EndpointError;
-use super::{Container, Runtime, State, cri, labels};
+use super::super::error::EndpointError;
+use super::super::{Container, Runtime, State, labels};
+use super::cri;
+use super::question::Question;
+use super::wire::{MESSAGE_LIMIT, channel, failed, told_by};
 use crate::spec::Spec;
 
 /// The longest of containerd's namespaces' and containers' names.

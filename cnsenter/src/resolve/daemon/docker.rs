@@ -12,9 +12,10 @@ use hyper_util::rt::TokioIo;
 use nix::unistd::Pid;
 use serde::Deserialize;
 
-use super::daemon::{MESSAGE_LIMIT, Question, connect, told_by};
-use super::error::EndpointError;
-use super::{Container, Runtime, State, labels, seconds};
+use super::super::error::EndpointError;
+use super::super::{Container, Runtime, State, labels, seconds};
+use super::question::Question;
+use super::wire::{MESSAGE_LIMIT, connect, told_by};
 
 use crate::spec::{Process, Spec};
 

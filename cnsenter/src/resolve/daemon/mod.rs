@@ -1,73 +1,29 @@
 //! Asking daemons: all at once, each bounded in time, and none of them left behind. The async
 //! runtime lives only in here, on the caller's own thread.
 
-use std::io;
+mod containerd;
+mod cri;
+mod docker;
+mod question;
+mod wire;
+
+pub use cri::{Info as CriInfo, parse_info as parse_cri_info};
+pub use docker::{
+    Inspected as DockerInspected, parse_inspect as parse_docker_inspect,
+    parse_list as parse_docker_list,
+};
+pub(super) use question::Question;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hyper_util::rt::TokioIo;
-use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint};
 
 use super::error::{EndpointError, Error, Warning};
 use super::known::{self, Api};
-use super::{Container, Context, Source, Witness, containerd, cri, docker};
+use super::{Container, Context};
 use crate::escape::escaped_path;
-use crate::request::{Query, RuntimeChoice};
-
-/// The largest message that is taken from a daemon, in bytes.
-pub(super) const MESSAGE_LIMIT: usize = 64 << 20;
-
-/// What daemons are asked.
-pub(super) enum Question {
-    /// Which containers have this ID, an ID that begins like this, or this name?
-    Word(String),
-    /// Which containers does this pod have?
-    Pod { namespace: String, pod: String },
-    /// What is there? `known` containers run, and their state need not be asked for.
-    All { known: Vec<String> },
-}
-
-impl Question {
-    pub(super) fn of(query: &Query) -> Option<Self> {
-        match query {
-            Query::Pid(_) => None,
-            Query::Id { id, .. } | Query::Word(id) => Some(Self::Word(id.clone())),
-            Query::Pod { namespace, pod, .. } => Some(Self::Pod {
-                namespace: namespace.clone(),
-                pod: pod.clone(),
-            }),
-        }
-    }
-
-    /// Whether a daemon's container may be meant.
-    pub(super) fn means(&self, container: &Container) -> bool {
-        match self {
-            Self::All { .. } => true,
-            Self::Pod { namespace, pod } => container
-                .pod
-                .as_ref()
-                .is_some_and(|p| p.namespace == *namespace && p.name == *pod),
-            Self::Word(word) => {
-                let in_pod = container.pod.as_ref().and_then(|p| p.container.as_ref());
-                let prefix = word.len() >= Query::MIN_PREFIX;
-                container.id == *word
-                    || prefix && container.id.starts_with(word.as_str())
-                    || container.name.as_ref() == Some(word)
-                    || in_pod == Some(word)
-            }
-        }
-    }
-
-    /// Whether a container's state has to be asked for.
-    pub(super) fn wants_state(&self, id: &str) -> bool {
-        match self {
-            Self::All { known } => !known.iter().any(|k| k == id),
-            _ => true,
-        }
-    }
-}
+use crate::request::RuntimeChoice;
 
 /// What they answered.
 #[derive(Default)]
@@ -206,46 +162,4 @@ async fn ask_unknown(
         }
     }
     Err(failure.unwrap_or(EndpointError::Unknown))
-}
-
-/// A connection, and the uid of whoever listens at its other end.
-pub(super) async fn connect(socket: &Path) -> Result<(UnixStream, u32), EndpointError> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(EndpointError::Connect)?;
-    let owner = stream.peer_cred().map_err(EndpointError::Connect)?.uid();
-    Ok((stream, owner))
-}
-
-/// The same for gRPC. One connection: it is not made again once it is lost.
-pub(super) async fn channel(socket: &Path) -> Result<(Channel, u32), EndpointError> {
-    let (stream, owner) = connect(socket).await?;
-    let mut stream = Some(stream);
-    let connector = tower::service_fn(move |_: tonic::codegen::http::Uri| {
-        let stream = stream.take().map(TokioIo::new);
-        std::future::ready(stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected)))
-    });
-    let endpoint = Endpoint::from_static("http://localhost");
-    match endpoint.connect_with_connector(connector).await {
-        Ok(channel) => Ok((channel, owner)),
-        Err(_) => Err(EndpointError::Unknown),
-    }
-}
-
-/// Why a call failed. Whoever does not know the service, or does not speak gRPC, is another kind of
-/// runtime.
-pub(super) fn failed(status: &tonic::Status) -> EndpointError {
-    use std::error::Error as _;
-    if status.code() == tonic::Code::Unimplemented || status.source().is_some() {
-        return EndpointError::Unknown;
-    }
-    let shown: String = status.message().chars().take(300).collect();
-    EndpointError::Answer(crate::escape::escaped(&shown).to_string())
-}
-
-/// Marks where an answer comes from.
-pub(super) fn told_by(container: &mut Container, socket: &Path, owner: u32) {
-    container.source = Source::Daemon(socket.to_owned());
-    container.witness = Witness::Daemon;
-    container.owner = owner;
 }

@@ -13,9 +13,10 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 use tonic::transport::Channel;
 
-use super::daemon::{MESSAGE_LIMIT, Question, channel, failed, told_by};
-use super::error::EndpointError;
-use super::{Container, Pod, Runtime, State, labels};
+use super::super::error::EndpointError;
+use super::super::{Container, Pod, Runtime, State, labels};
+use super::question::Question;
+use super::wire::{MESSAGE_LIMIT, channel, failed, told_by};
 use crate::spec::Spec;
 
 /// Nanoseconds in a second.
