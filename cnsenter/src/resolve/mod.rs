@@ -7,6 +7,7 @@ mod error;
 mod everything;
 mod known;
 mod labels;
+mod matching;
 mod process;
 mod search;
 mod state_dir;
