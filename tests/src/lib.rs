@@ -25,6 +25,7 @@
 mod cache;
 pub mod cluster;
 mod command;
+mod each_runtime;
 mod image;
 mod leaks;
 mod live;
@@ -33,6 +34,7 @@ mod program;
 mod pty;
 mod refusal;
 mod runtime;
+mod space;
 mod stage;
 mod vm;
 
@@ -47,5 +49,6 @@ pub use pty::Pty;
 pub use runtime::{
     Container, ContainerSpec, Containerd, Cri, Daemon, Engine, Kind, Oci, Pod, Runtime,
 };
+pub use space::{say_space, space_of};
 pub use stage::{Stage, eventually};
 pub use vm::{Kernel, Vm};

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use kpexec_tests::{Cmd, Container, ContainerSpec, Cri, Engine, Kind, Node, Output, Runtime};
+use kpexec_tests::{
+    Container, ContainerSpec, Cri, Engine, Kind, Node, Output, Runtime, say_space, space_of,
+};
 
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 const HIDE_STATE: &str =
@@ -24,7 +26,7 @@ fn a_dead_containerd() {
 
     knows_without_asking(&node, web, &task);
     let left_out = "containerd at /run/containerd/containerd.sock cannot be reached";
-    enter(&node, "shop/nothing")
+    say_space(&node, &[], "shop/nothing")
         .run()
         .refused(&["no container \"shop/nothing\"", left_out]);
     let said = node.cnsenter(["ls"]).run();
@@ -32,10 +34,14 @@ fn a_dead_containerd() {
 
     // With its state out of sight as well, the names of cgroups are left.
     node.command(["sh", "-c", HIDE_STATE]).ok();
-    let said = enter(&node, &web.id).run();
-    assert_eq!((said.code, said.out()), (0, space_of(&node, web)), "{said}");
+    let said = say_space(&node, &[], &web.id).run();
+    assert_eq!(
+        (said.code, said.out().trim()),
+        (0, space_of(&node, web).as_str()),
+        "{said}"
+    );
     assert!(said.err().contains(left_out), "{said}");
-    let said = enter(&node, "shop/cart/web").run();
+    let said = say_space(&node, &[], "shop/cart/web").run();
     said.refused(&["no container \"shop/cart/web\"", left_out]);
 }
 
@@ -53,15 +59,19 @@ fn a_hung_containerd() {
     knows_without_asking(&node, web, &task);
     let left_out = "containerd at /run/containerd/containerd.sock did not answer within 2 s";
     let begun = Instant::now();
-    enter(&node, "shop/nothing")
+    say_space(&node, &[], "shop/nothing")
         .run()
         .refused(&["no container \"shop/nothing\"", left_out]);
     lists(&node.cnsenter(["ls"]).run(), web, &task, left_out);
     assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
 
     node.command(["sh", "-c", HIDE_STATE]).ok();
-    let said = enter(&node, &web.id).run();
-    assert_eq!((said.code, said.out()), (0, space_of(&node, web)), "{said}");
+    let said = say_space(&node, &[], &web.id).run();
+    assert_eq!(
+        (said.code, said.out().trim()),
+        (0, space_of(&node, web).as_str()),
+        "{said}"
+    );
     assert!(said.err().contains(left_out), "{said}");
     let endpoint = format!("--runtime-endpoint={CONTAINERD}");
     let said = node.cnsenter([&endpoint, "shop/cart", "--", "true"]).run();
@@ -71,8 +81,8 @@ fn a_hung_containerd() {
     ]);
     runtime.daemon().unwrap().resume();
     assert_eq!(
-        enter(&node, "shop/cart/web").run().quiet(),
-        space_of(&node, web).trim()
+        say_space(&node, &[], "shop/cart/web").run().quiet(),
+        space_of(&node, web)
     );
 }
 
@@ -91,15 +101,15 @@ fn a_dead_docker() {
         &format!("docker://{}", web.id),
     ] {
         assert_eq!(
-            enter(&node, target).run().quiet(),
-            space_of(&node, &web).trim()
+            say_space(&node, &[], target).run().quiet(),
+            space_of(&node, &web)
         );
     }
     let left_out = "Docker at /run/docker.sock cannot be reached";
-    enter(&node, "nothing")
+    say_space(&node, &[], "nothing")
         .run()
         .refused(&["no container \"nothing\"", left_out]);
-    enter(&node, "killed")
+    say_space(&node, &[], "killed")
         .run()
         .refused(&["container", "has exited with code 137 at 20"]);
     let said = node.cnsenter(["ls"]).run();
@@ -119,15 +129,15 @@ fn knows_without_asking(node: &Node, web: &Container, task: &Container) {
     let by_name = ["shop/cart", "shop/cart/web", "web"].map(str::to_owned);
     for target in by_id.iter().chain(&by_name) {
         assert_eq!(
-            enter(node, target).run().quiet(),
-            space_of(node, web).trim(),
+            say_space(node, &[], target).run().quiet(),
+            space_of(node, web),
             "{target}"
         );
     }
     for target in ["task", "tas", "containerd://task"] {
         assert_eq!(
-            enter(node, target).run().quiet(),
-            space_of(node, task).trim(),
+            say_space(node, &[], target).run().quiet(),
+            space_of(node, task),
             "{target}"
         );
     }
@@ -146,20 +156,4 @@ fn lists(said: &Output, web: &Container, task: &Container, warning: &str) {
     ] {
         assert!(said.out().contains(word), "no {word} in {said}");
     }
-}
-
-/// Prints which mount namespace it is in.
-fn enter(node: &Node, target: &str) -> Cmd {
-    node.cnsenter([
-        target,
-        "--",
-        "/bin/busybox",
-        "readlink",
-        "/proc/self/ns/mnt",
-    ])
-}
-
-fn space_of(node: &Node, container: &Container) -> String {
-    let link = node.path(format!("/proc/{}/ns/mnt", container.pid));
-    format!("{}\n", std::fs::read_link(link).unwrap().display())
 }

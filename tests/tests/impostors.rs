@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kpexec_tests::{Cmd, Container, ContainerSpec, Containerd, Cri, Kind, Node, Runtime};
+use kpexec_tests::{ContainerSpec, Containerd, Cri, Kind, Node, Runtime, say_space, space_of};
 
 const CONTAINERD: &str = "/run/containerd/containerd.sock";
 const DOCKER: &str = "/run/docker.sock";
@@ -52,9 +52,9 @@ fn impostors(socket: &str, api: &str) {
     for (what, serve, warning) in IMPOSTORS {
         let _server = Server::start(&node, socket, serve);
         let begun = Instant::now();
-        let said = enter(&node, "web").run();
-        assert_eq!(said.quiet(), space_of(&node, &web).trim(), "{what}");
-        let text = enter(&node, "nothing").run();
+        let said = say_space(&node, &[], "web").run();
+        assert_eq!(said.quiet(), space_of(&node, &web), "{what}");
+        let text = say_space(&node, &[], "nothing").run();
         let text = text.refused(&["no container \"nothing\"", &told, warning]);
         assert!(text.lines().next().unwrap().len() < 400, "{what}: {text}");
         let said = node.cnsenter(["ls"]).run();
@@ -103,7 +103,9 @@ fn hung_daemons_are_waited_for_at_once() {
     };
     let _first = Server::start(&node, CONTAINERD, meet.clone());
     let _second = Server::start(&node, DOCKER, meet);
-    let text = enter(&node, "nothing").run().refused(&["no container"]);
+    let text = say_space(&node, &[], "nothing")
+        .run()
+        .refused(&["no container"]);
     assert_eq!(
         text.matches("did not answer within 2 s").count(),
         2,
@@ -139,13 +141,15 @@ fn a_full_id_asks_nobody() {
         "shop/cart/web",
     ] {
         assert_eq!(
-            enter(&node, target).run().quiet(),
-            space_of(&node, web).trim()
+            say_space(&node, &[], target).run().quiet(),
+            space_of(&node, web)
         );
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
     // They would have been counted.
-    enter(&node, "nothing").run().refused(&["no container"]);
+    say_space(&node, &[], "nothing")
+        .run()
+        .refused(&["no container"]);
     assert!(asked.load(Ordering::SeqCst) >= 4, "{asked:?}");
 }
 
@@ -206,20 +210,4 @@ fn endless(mut stream: UnixStream) {
     let _ = stream.read(&mut [0; 4096]);
     let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n[");
     while stream.write_all(&[b' '; 1 << 16]).is_ok() {}
-}
-
-/// Prints which mount namespace it is in.
-fn enter(node: &Node, target: &str) -> Cmd {
-    node.cnsenter([
-        target,
-        "--",
-        "/bin/busybox",
-        "readlink",
-        "/proc/self/ns/mnt",
-    ])
-}
-
-fn space_of(node: &Node, container: &Container) -> String {
-    let link = node.path(format!("/proc/{}/ns/mnt", container.pid));
-    format!("{}\n", std::fs::read_link(link).unwrap().display())
 }

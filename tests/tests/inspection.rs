@@ -1,30 +1,9 @@
 //! `cnsenter inspect` against what the kernel and the runtime's configuration say.
 
-use kpexec_tests::{Container, ContainerSpec, Kind, Node, Runtime};
+use kpexec_tests::{Container, ContainerSpec, Kind, Node, Runtime, eventually, on_each_runtime};
 use serde_json::Value;
 
-/// One test for each runtime, for them to run side by side.
-macro_rules! on_each_runtime {
-    ($($name:ident: $kind:ident,)*) => {$(
-        #[test]
-        fn $name() {
-            let node = Node::start();
-            let runtime = Kind::$kind.start(&node);
-            tells_the_truth(Kind::$kind, runtime.as_ref());
-        }
-    )*};
-}
-
-on_each_runtime! {
-    containerd_1_6: Containerd16,
-    containerd_2_2: Containerd22,
-    docker: Docker,
-    podman: Podman,
-    podman_rootless: PodmanRootless,
-    runc_1_1: Runc11,
-    runc_1_5: Runc15,
-    crun: Crun,
-}
+on_each_runtime!(tells_the_truth);
 
 fn tells_the_truth(kind: Kind, runtime: &dyn Runtime) {
     let node = runtime.node();
@@ -143,10 +122,12 @@ fn tells_the_truth(kind: Kind, runtime: &dyn Runtime) {
         assert_eq!(report_of(&plain)["frozen"], false);
     }
     runtime.stop(&plain);
-    while std::fs::read_link(node.path(format!("/proc/{}/exe", plain.pid))).is_ok() {}
-    node.cnsenter(["inspect", &plain.id])
-        .run()
-        .refused(&["has exited"]);
+    // A daemon may take a moment to notice.
+    eventually("it is known to have exited", || {
+        let said = node.cnsenter(["inspect", &plain.id]).run();
+        said.refused(&[]);
+        said.err().contains("has exited")
+    });
     node.cnsenter(["inspect", &format!("pid:{}", locked.pid)])
         .run()
         .quiet();

@@ -1,33 +1,17 @@
 //! `cnsenter ls`: what there is, on each runtime, in each form.
 
-use kpexec_tests::{Container, ContainerSpec, Cri, Kind, Node, Runtime};
+use kpexec_tests::{Container, ContainerSpec, Cri, Kind, Node, Runtime, on_each_runtime};
 use serde_json::Value;
 
-/// One test for each runtime, for them to run side by side.
-macro_rules! on_each_runtime {
-    ($($name:ident: $kind:ident, $shown:literal,)*) => {$(
-        #[test]
-        fn $name() {
-            let node = Node::start();
-            let runtime = Kind::$kind.start(&node);
-            is_listed(Kind::$kind, runtime.as_ref(), $shown);
-        }
-    )*};
-}
+on_each_runtime!(is_listed);
 
-on_each_runtime! {
-    containerd_1_6: Containerd16, "containerd",
-    containerd_1_6_crun: Containerd16Crun, "containerd",
-    containerd_2_2: Containerd22, "containerd",
-    docker: Docker, "docker",
-    podman: Podman, "podman",
-    podman_rootless: PodmanRootless, "podman",
-    runc_1_1: Runc11, "oci",
-    runc_1_5: Runc15, "oci",
-    crun: Crun, "oci",
-}
-
-fn is_listed(kind: Kind, runtime: &dyn Runtime, shown: &str) {
+fn is_listed(kind: Kind, runtime: &dyn Runtime) {
+    let shown = match kind {
+        Kind::Containerd16 | Kind::Containerd16Crun | Kind::Containerd22 => "containerd",
+        Kind::Docker => "docker",
+        Kind::Podman | Kind::PodmanRootless => "podman",
+        Kind::Runc11 | Kind::Runc15 | Kind::Crun => "oci",
+    };
     let node = runtime.node();
     assert_eq!(json(node, &["-a"]), Value::Array(vec![]));
     assert_eq!(node.cnsenter(["ls"]).run().quiet().lines().count(), 1);

@@ -4,29 +4,9 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-use kpexec_tests::{Container, ContainerSpec, Kind, Node, Output, Runtime};
+use kpexec_tests::{Container, ContainerSpec, Kind, Output, Runtime, on_each_runtime};
 
-/// One test for each runtime, for them to run side by side.
-macro_rules! on_each_runtime {
-    ($($name:ident: $kind:ident,)*) => {$(
-        #[test]
-        fn $name() {
-            agree(Kind::$kind);
-        }
-    )*};
-}
-
-on_each_runtime! {
-    ctr_task_exec_1_6: Containerd16,
-    ctr_task_exec_1_6_crun: Containerd16Crun,
-    ctr_task_exec_2_2: Containerd22,
-    docker_exec: Docker,
-    podman_exec: Podman,
-    podman_exec_rootless: PodmanRootless,
-    runc_exec_1_1: Runc11,
-    runc_exec_1_5: Runc15,
-    crun_exec: Crun,
-}
+on_each_runtime!(agree);
 
 /// Scripts for the container's shell: output, errors and exit code are those of the reference.
 const SCRIPTS: &[&str] = &[
@@ -68,9 +48,7 @@ const WRONG: &[(&str, i32)] = &[
     ("../etc", 126),
 ];
 
-fn agree(kind: Kind) {
-    let node = Node::start();
-    let runtime = kind.start(&node);
+fn agree(kind: Kind, runtime: &dyn Runtime) {
     let spec = ContainerSpec::sleeper("web")
         .env("COLOR", "blue")
         .env("QUOTED", " a \"b\" 'c' $D ")
@@ -78,7 +56,7 @@ fn agree(kind: Kind) {
     let container = runtime.run(&spec);
     let pair = Pair {
         kind,
-        runtime: runtime.as_ref(),
+        runtime,
         container: &container,
     };
     for script in SCRIPTS {

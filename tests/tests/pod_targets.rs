@@ -1,6 +1,8 @@
 //! Naming pods and their containers, on both containerds and where distributions put containerd.
 
-use kpexec_tests::{Cmd, Container, ContainerSpec, Containerd, Cri, Kind, Node, Pod, Runtime};
+use kpexec_tests::{
+    Container, ContainerSpec, Containerd, Cri, Kind, Node, Pod, Runtime, say_space,
+};
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
 
@@ -50,13 +52,13 @@ fn are_found_by_every_name(runtime: &dyn Runtime) {
             "shop/cart/web",
             "shop/cart/cache",
         ];
-        enter(node, &[], "shop/cart").run().refused(&several);
+        say_space(node, &[], "shop/cart").run().refused(&several);
         let several = [
             "\"web\" is not unique",
             "(shop/cart/web)",
             "(office/cart/web)",
         ];
-        enter(node, &[], "web").run().refused(&several);
+        say_space(node, &[], "web").run().refused(&several);
         for target in [
             "shop/cart/db",
             "shop/carts",
@@ -64,7 +66,7 @@ fn are_found_by_every_name(runtime: &dyn Runtime) {
             "cart/shop",
             "shop/single/web",
         ] {
-            enter(node, &[], target)
+            say_space(node, &[], target)
                 .run()
                 .refused(&["no container", target, "cnsenter ls"]);
         }
@@ -90,14 +92,14 @@ fn are_found_by_every_name(runtime: &dyn Runtime) {
         finds(node, flags, &only.id[..12], only);
     }
     for flags in ["--runtime=docker", "--runtime-namespace=default"] {
-        enter(node, &[flags], "shop/single")
+        say_space(node, &[flags], "shop/single")
             .run()
             .refused(&["no container"]);
-        enter(node, &[flags], &only.id)
+        say_space(node, &[flags], &only.id)
             .run()
             .refused(&["no container"]);
     }
-    let said = enter(
+    let said = say_space(
         node,
         &["--runtime-endpoint=/run/nothing.sock"],
         "shop/single",
@@ -107,7 +109,7 @@ fn are_found_by_every_name(runtime: &dyn Runtime) {
         "no container runtime answers at /run/nothing.sock",
         "--runtime-endpoint",
     ]);
-    let said = enter(node, &[&socket, "--runtime=docker"], "shop/single").run();
+    let said = say_space(node, &[&socket, "--runtime=docker"], "shop/single").run();
     said.refused(&["no container runtime answers at /run/containerd/containerd.sock"]);
 
     // As kubelet links the logs: a shortcut that must not be believed.
@@ -124,10 +126,10 @@ fn are_found_by_every_name(runtime: &dyn Runtime) {
     // One that lies.
     link("single", "shop", "web", &cart.containers[0].id);
     link("forged", "shop", "web", &cart.containers[0].id);
-    enter(node, &[], "shop/single/web")
+    say_space(node, &[], "shop/single/web")
         .run()
         .refused(&["no container"]);
-    enter(node, &[], "shop/forged/web")
+    say_space(node, &[], "shop/forged/web")
         .run()
         .refused(&["no container"]);
     node.command(["rm", "-r", logs]).ok();
@@ -144,7 +146,7 @@ fn refuses_sandbox(node: &Node, cart: &Pod) {
         cart.id[..12].to_owned(),
         format!("containerd://{}", cart.id),
     ] {
-        enter(node, &[], &target).run().refused(&words);
+        say_space(node, &[], &target).run().refused(&words);
     }
 }
 
@@ -206,22 +208,10 @@ fn moved(state: &str, socket: &str) {
 
 #[track_caller]
 fn finds(node: &Node, flags: &[&str], target: &str, container: &Container) {
-    let command = enter(node, flags, target);
+    let command = say_space(node, flags, target);
     let said = command.clone().run();
     let link = node.path(format!("/proc/{}/ns/mnt", container.pid));
     let space = std::fs::read_link(link).unwrap().display().to_string();
     assert_eq!(said.code, 0, "{command}: {said}");
     assert_eq!(said.quiet(), space, "{command}");
-}
-
-/// Prints which mount namespace it is in.
-fn enter(node: &Node, flags: &[&str], target: &str) -> Cmd {
-    let command = [
-        target,
-        "--",
-        "/bin/busybox",
-        "readlink",
-        "/proc/self/ns/mnt",
-    ];
-    node.cnsenter(flags.iter().copied().chain(command))
 }

@@ -5,33 +5,17 @@ use std::thread;
 use std::time::Duration;
 
 use kpexec_tests::node::SCRATCH;
-use kpexec_tests::{Cmd, Container, ContainerSpec, Cri, Engine, Kind, Node, Runtime};
+use kpexec_tests::{
+    Cmd, Container, ContainerSpec, Cri, Engine, Kind, Node, Runtime, on_each_runtime,
+};
 
 const TASKS: &str = "/run/containerd/io.containerd.runtime.v2.task";
 
-/// One test for each runtime, for them to run side by side.
-macro_rules! on_each_runtime {
-    ($($name:ident: $kind:ident,)*) => {$(
-        #[test]
-        fn $name() {
-            let node = Node::start();
-            let runtime = Kind::$kind.start(&node);
-            is_refused_unless_it_runs(Kind::$kind, runtime.as_ref());
-            is_entered_or_not_while_it_goes(runtime.as_ref());
-        }
-    )*};
-}
+on_each_runtime!(stops_and_goes);
 
-on_each_runtime! {
-    containerd_1_6: Containerd16,
-    containerd_1_6_crun: Containerd16Crun,
-    containerd_2_2: Containerd22,
-    docker: Docker,
-    podman: Podman,
-    podman_rootless: PodmanRootless,
-    runc_1_1: Runc11,
-    runc_1_5: Runc15,
-    crun: Crun,
+fn stops_and_goes(kind: Kind, runtime: &dyn Runtime) {
+    is_refused_unless_it_runs(kind, runtime);
+    is_entered_or_not_while_it_goes(runtime);
 }
 
 fn is_refused_unless_it_runs(kind: Kind, runtime: &dyn Runtime) {

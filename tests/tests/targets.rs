@@ -1,30 +1,11 @@
 //! Every way to name a container, on each runtime.
 
-use kpexec_tests::{Container, ContainerSpec, Containerd, Engine, Kind, Node, Runtime};
+use kpexec_tests::{
+    Container, ContainerSpec, Containerd, Engine, Kind, Node, Runtime, on_each_runtime, say_space,
+    space_of,
+};
 
-/// One test for each runtime, for them to run side by side.
-macro_rules! on_each_runtime {
-    ($($name:ident: $kind:ident,)*) => {$(
-        #[test]
-        fn $name() {
-            let node = Node::start();
-            let runtime = Kind::$kind.start(&node);
-            is_found_by_every_name(Kind::$kind, runtime.as_ref());
-        }
-    )*};
-}
-
-on_each_runtime! {
-    containerd_1_6: Containerd16,
-    containerd_1_6_crun: Containerd16Crun,
-    containerd_2_2: Containerd22,
-    docker: Docker,
-    podman: Podman,
-    podman_rootless: PodmanRootless,
-    runc_1_1: Runc11,
-    runc_1_5: Runc15,
-    crun: Crun,
-}
+on_each_runtime!(is_found_by_every_name);
 
 fn is_found_by_every_name(kind: Kind, runtime: &dyn Runtime) {
     let node = runtime.node();
@@ -34,7 +15,7 @@ fn is_found_by_every_name(kind: Kind, runtime: &dyn Runtime) {
     let blue_space = space_of(node, &blue);
     assert_ne!(blue_space, space_of(node, &green));
     let is_blue = |flags: &[&str], target: &str| {
-        let said = enter(node, flags, target).run();
+        let said = say_space(node, flags, target).run();
         assert_eq!(said.quiet(), blue_space, "{flags:?} {target}");
     };
 
@@ -48,15 +29,15 @@ fn is_found_by_every_name(kind: Kind, runtime: &dyn Runtime) {
     if hex {
         is_blue(&[], &blue.id[..12]);
         is_blue(&[], &blue.id[..shortest_prefix(&blue.id, &green.id)]);
-        enter(node, &[], &blue.id[..2])
+        say_space(node, &[], &blue.id[..2])
             .run()
             .refused(&["no container"]);
     } else {
         is_blue(&[], "web-b");
-        enter(node, &[], "we")
+        say_space(node, &[], "we")
             .run()
             .refused(&["no container \"we\""]);
-        let said = enter(node, &[], "web").run();
+        let said = say_space(node, &[], "web").run();
         said.refused(&[
             "\"web\" is not unique: it means web-",
             "web-blue",
@@ -66,7 +47,7 @@ fn is_found_by_every_name(kind: Kind, runtime: &dyn Runtime) {
         is_blue(&[], "web-bl");
     }
     // What is not a prefix is no name either.
-    enter(node, &[], "eb-blue")
+    say_space(node, &[], "eb-blue")
         .run()
         .refused(&["no container \"eb-blue\"", "cnsenter ls"]);
 
@@ -82,7 +63,7 @@ fn is_found_by_every_name(kind: Kind, runtime: &dyn Runtime) {
             is_blue(&[], &target);
             is_blue(&[], &target[..target.len() - 1]);
         } else if (other, scheme) != ("cri-o", Some("podman")) {
-            enter(node, &[], &target)
+            say_space(node, &[], &target)
                 .run()
                 .refused(&["no container", &target]);
         }
@@ -98,7 +79,7 @@ fn is_found_by_every_name(kind: Kind, runtime: &dyn Runtime) {
             };
             let flag = format!("--runtime={other}");
             // The kernel still knows the ID of a container by its cgroup's name.
-            let said = enter(node, &[&flag], "web-blue").run();
+            let said = say_space(node, &[&flag], "web-blue").run();
             said.refused(&["no container \"web-blue\""]);
         }
     }
@@ -112,7 +93,7 @@ fn is_found_by_every_name(kind: Kind, runtime: &dyn Runtime) {
             &["--runtime-endpoint=unix:///run/containerd/containerd.sock"],
             "web-b",
         );
-        let said = enter(node, &["--runtime-namespace=k8s.io"], "web-blue").run();
+        let said = say_space(node, &["--runtime-namespace=k8s.io"], "web-blue").run();
         said.refused(&["no container"]);
     }
     if kind == Kind::Docker {
@@ -133,7 +114,7 @@ fn runtimes_side_by_side() {
     let spec = ContainerSpec::sleeper("web");
     let [dockers, podmans] = [docker.run(&spec), podman.run(&spec)];
     let is = |flags: &[&str], target: &str, container: &Container| {
-        let said = enter(&node, flags, target).run();
+        let said = say_space(&node, flags, target).run();
         assert_eq!(
             said.quiet(),
             space_of(&node, container),
@@ -155,8 +136,8 @@ fn runtimes_side_by_side() {
         &dockers.id[..13],
         &podmans.id[..13],
     ];
-    enter(&node, &[], "web").run().refused(&both);
-    enter(&node, &["--runtime=none"], "web")
+    say_space(&node, &[], "web").run().refused(&both);
+    say_space(&node, &["--runtime=none"], "web")
         .run()
         .refused(&both);
     // What is typed in full is an ID before it is a name, as it is for docker.
@@ -178,13 +159,13 @@ fn runtimes_side_by_side() {
         ])
         .ok();
     let twin = containerd.run(&ContainerSpec::sleeper("twin"));
-    let said = enter(&node, &[], "twin").run();
+    let said = say_space(&node, &[], "twin").run();
     said.refused(&[
         "\"twin\" is not unique",
         "[containerd default]",
         "[containerd k8s.io]",
     ]);
-    let said = enter(&node, &["--runtime-namespace=default"], "twin").run();
+    let said = say_space(&node, &["--runtime-namespace=default"], "twin").run();
     assert_eq!(said.quiet(), space_of(&node, &twin));
 }
 
@@ -198,36 +179,19 @@ fn docker_host() {
         .ok();
     node.command(["mount", "-t", "tmpfs", "none", "/var/lib/docker/containers"])
         .ok();
-    enter(&node, &[], "web")
+    say_space(&node, &[], "web")
         .run()
         .refused(&["no container \"web\""]);
-    let said = enter(&node, &[], "web")
+    let said = say_space(&node, &[], "web")
         .env("DOCKER_HOST", "unix:///run/moved.sock")
         .run();
     assert_eq!(said.quiet(), space_of(&node, &web));
-    let said = enter(&node, &["--runtime-endpoint=/run/moved.sock"], "web").run();
+    let said = say_space(&node, &["--runtime-endpoint=/run/moved.sock"], "web").run();
     assert_eq!(said.quiet(), space_of(&node, &web));
-    let said = enter(&node, &[], "web")
+    let said = say_space(&node, &[], "web")
         .env("DOCKER_HOST", "tcp://127.0.0.1:1")
         .run();
     said.refused(&["no container \"web\""]);
-}
-
-/// Prints which mount namespace it is in.
-fn enter(node: &Node, flags: &[&str], target: &str) -> kpexec_tests::Cmd {
-    let command = [
-        target,
-        "--",
-        "/bin/busybox",
-        "readlink",
-        "/proc/self/ns/mnt",
-    ];
-    node.cnsenter(flags.iter().copied().chain(command))
-}
-
-fn space_of(node: &Node, container: &Container) -> String {
-    let link = node.path(format!("/proc/{}/ns/mnt", container.pid));
-    std::fs::read_link(link).unwrap().display().to_string()
 }
 
 /// How many characters tell two IDs apart, three at least.

@@ -1,5 +1,6 @@
 //! Runs a command in a node, as somebody who is logged in there would.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -54,8 +55,12 @@ impl Request {
 
 /// Runs the command and hands its exit code on; 128 and the signal's number if one killed it.
 pub(super) fn enter(request: &Request) -> io::Result<ExitCode> {
-    // Read in the host's /proc: in the node's we are nobody.
-    let ignores_signals = ignores_signals()?;
+    if ignores_signals()? {
+        // The command is to be born without that: a signal may be sent to it at once.
+        let mut reset = Command::new("env");
+        reset.arg("--default-signal").arg(env::current_exe()?);
+        return Err(reset.args(env::args_os().skip(1)).exec());
+    }
     let init = i32::try_from(request.init).ok().and_then(Pid::from_raw);
     let init = init.ok_or_else(|| io::Error::other("0 is no process"))?;
     let node = pidfd_open(init, PidfdFlags::empty())?;
@@ -72,13 +77,7 @@ pub(super) fn enter(request: &Request) -> io::Result<ExitCode> {
     let Some((program, arguments)) = request.argv.split_first() else {
         return Err(io::Error::other("there is no command"));
     };
-    let mut command = if ignores_signals {
-        let mut reset = Command::new("env");
-        reset.arg("--default-signal").arg(program);
-        reset
-    } else {
-        Command::new(program)
-    };
+    let mut command = Command::new(program);
     command
         .args(arguments)
         .current_dir(Path::new(&request.folder));
