@@ -2,7 +2,7 @@
 // just before that for as long as it likes (fcntl(2), F_SETLEASE), and meanwhile takes from the
 // waiting process what it can get. In the end it tries to overwrite that process's executable.
 //
-//   peer FILE NAME      NAME: what the waiting process is called
+//   peer FILE NAME...      NAMEs: what the waiting process may be called
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -40,14 +40,19 @@ static void tell(const char *what, int failed) {
     fflush(stdout);
 }
 
-static int find(const char *name) {
+static int is_one_of(const char *name, char **names) {
+    while (*names && strcmp(name, *names)) names++;
+    return *names != NULL;
+}
+
+static int find(char **names) {
     DIR *proc = opendir("/proc");
     for (struct dirent *entry; proc && (entry = readdir(proc));) {
         char path[300], comm[64] = "";
         snprintf(path, sizeof path, "/proc/%s/comm", entry->d_name);
         FILE *file = fopen(path, "r");
         if (!file) continue;
-        if (fscanf(file, "%63s", comm) == 1 && !strcmp(comm, name)) {
+        if (fscanf(file, "%63s", comm) == 1 && is_one_of(comm, names)) {
             int pid = atoi(entry->d_name);
             fclose(file);
             closedir(proc);
@@ -74,7 +79,7 @@ int main(int argc, char **argv) {
     fflush(stdout);
     while (!opened) usleep(1000);
 
-    int pid = find(argv[2]);
+    int pid = find(argv + 2);
     printf("waits: %s\n", pid ? "yes" : "no");
     DIR *fds = opendir(at(pid, "fd"));
     tell("fds", !fds);

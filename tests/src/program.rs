@@ -8,8 +8,23 @@ use sha2::{Digest, Sha256};
 
 use crate::Cache;
 
+/// A static program.
+const PROGRAM: &[&str] = &["-static"];
+
+/// A library without dependencies.
+const LIBRARY: &[&str] = &["-shared", "-fPIC", "-nostdlib"];
+
 /// Builds `tests/programs/NAME.c`, once for each version of it, and gives the static program.
 pub(crate) fn build(name: &str) -> PathBuf {
+    compile(name, PROGRAM)
+}
+
+/// As [`build`], for a shared library.
+pub(crate) fn build_library(name: &str) -> PathBuf {
+    compile(name, LIBRARY)
+}
+
+fn compile(name: &str, kind: &[&str]) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
     let source = folder.join(format!("{name}.c"));
     let text = fs::read(&source).unwrap_or_else(|error| panic!("{}: {error}", source.display()));
@@ -28,7 +43,8 @@ pub(crate) fn build(name: &str) -> PathBuf {
             std::thread::current().id()
         ));
         let built = Command::new("musl-gcc")
-            .args(["-static", "-O1", "-Wall", "-Werror", "-o"])
+            .args(kind)
+            .args(["-O1", "-Wall", "-Werror", "-o"])
             .args([&begun, &source])
             .status();
         let built = built.expect("musl-gcc is there: run `make setup`");

@@ -13,13 +13,13 @@ const BAIT: &str = "/tmp/bait";
 
 impl Stage {
     /// A hostile process of the container, in wait for whoever executes the bait.
-    fn peer(&self, user: u32, name: &str) -> Live {
+    fn peer(&self, user: u32, names: &[&str]) -> Live {
         self.node.program("peer", self.inside("/tmp/peer"));
         self.node.program("inject", self.inside(BAIT));
         let own = self.inside(BAIT);
         let owner = user.to_string();
         self.node.command(["chown", &owner, &own]).ok();
-        let argv = ["/tmp/peer", BAIT, name];
+        let argv = [&["/tmp/peer", BAIT], names].concat();
         let peer = self.runtime.exec(&self.container, &argv).spawn();
         peer.wait_for("ready");
         peer
@@ -46,23 +46,40 @@ fn the_executable_is_overwritten() {
     let node = &stage.node;
     let hacked = |path: &str| fs::read(node.path(path)).unwrap().starts_with(b"HACKED");
 
-    let peer = stage.peer(0, "nsenter");
-    let naive = stage.naive();
-    let words = naive.iter().map(String::as_str).chain(["--", BAIT]);
-    node.command(words).run();
-    let told = peer.wait_for("end");
-    assert!(
-        told.contains("overwrite: done") && hacked("/run/nsenter"),
-        "{told}"
-    );
+    // As it is; from a read-only mount to which a descriptor is left; from a copy in memory that is
+    // not sealed, for whatever else runs from it.
+    node.program("unsealed", "/usr/local/bin/unsealed");
+    for way in [
+        &[][..],
+        &["/usr/local/bin/unsealed", "bind"],
+        &["/usr/local/bin/unsealed", "memory"],
+    ] {
+        // What is executed by descriptor is called by its number, since Linux 6.14 by its name.
+        let peer = stage.peer(0, &["nsenter", "3", "memfd:copy"]);
+        let naive = stage.naive();
+        let naive = naive.iter().map(String::as_str).chain(["--", BAIT]);
+        node.command(way.iter().copied().chain(naive)).run();
+        let told = peer.wait_for("end");
+        assert!(told.contains("overwrite: done"), "{way:?}: {told}");
+        assert_eq!(hacked("/run/nsenter"), !way.contains(&"memory"));
+    }
 
-    // From a read-only mount, and from memory where there is none.
+    // From a read-only mount; from memory where there is none, or where it cannot be made, since
+    // the program is in another mount namespace.
     node.program("older", "/usr/local/bin/older");
-    for filter in [&[][..], &["/usr/local/bin/older", "428=38", "--"]] {
-        let peer = stage.peer(0, "cnsenter");
-        let sealed = if filter.is_empty() { "EROFS" } else { "EPERM" };
-        let words = ["cnsenter", &stage.container.id, "--", BAIT];
-        node.command(filter.iter().chain(&words)).run();
+    let foreign = "/proc/1/root/usr/local/sbin/cnsenter";
+    for (way, program, sealed) in [
+        (&[][..], "cnsenter", "EROFS"),
+        (
+            &["/usr/local/bin/older", "428=38", "--"],
+            "cnsenter",
+            "EPERM",
+        ),
+        (&["unshare", "--mount"], foreign, "EPERM"),
+    ] {
+        let peer = stage.peer(0, &["cnsenter"]);
+        let words = [program, &stage.container.id, "--", BAIT];
+        node.command(way.iter().chain(&words)).run();
         let told = peer.wait_for("end");
         assert!(
             told.contains("waits: yes") && told.contains("exe: done"),
@@ -105,7 +122,7 @@ fn the_executable_is_overwritten() {
 fn the_waiting_process_is_looked_into() {
     let spec = ContainerSpec::sleeper("web").uid(1000).drop_all_caps();
     let stage = Stage::new(spec);
-    let peer = stage.peer(1000, "cnsenter");
+    let peer = stage.peer(1000, &["cnsenter"]);
     let words = ["-u", "1000:1000", &stage.container.id, "--", BAIT];
     stage.node.cnsenter(words).run();
     let told = peer.wait_for("end");
@@ -114,7 +131,7 @@ fn the_waiting_process_is_looked_into() {
         assert!(!told.contains(&format!("{attempt}: done")), "{told}");
     }
     // The same peer against the same command, once that is the container's own.
-    let peer = stage.peer(1000, "sh");
+    let peer = stage.peer(1000, &["sh"]);
     let argv = ["sh", "-c", "/tmp/bait; true"];
     stage.runtime.exec(&stage.container, &argv).run();
     let told = peer.wait_for("end");
@@ -124,7 +141,7 @@ fn the_waiting_process_is_looked_into() {
 /// CVE-2024-21626: a descriptor that leads to the node's files, as a working directory or by name.
 #[test]
 fn descriptors_lead_to_the_node() {
-    let stage = Stage::new(strong());
+    let stage = Stage::new(strong().cwd("/tmp"));
     let holding = |entry: &[&str], argv: &[&str]| {
         let script = "exec 7</; exec \"$@\"";
         let shell = ["sh", "-c", script, "-"];
@@ -136,7 +153,12 @@ fn descriptors_lead_to_the_node() {
     let by_name = ["/bin/ls", "/proc/self/fd/7/boot/.."];
     let output = holding(&naive, &by_name);
     assert!(output.out().contains("boot"), "{output}");
-    // (Its --wdns=/proc/self/fd/7 says ENOENT: only the way by name is shown to succeed.)
+    // As a working directory, of which nobody asks where it is.
+    stage.node.program("naive", "/usr/local/bin/naive");
+    let pid = stage.container.pid.to_string();
+    let enter = ["/usr/local/bin/naive", &pid];
+    let output = holding(&enter, &["cwd", "/proc/self/fd/7"]);
+    assert!(output.out().contains("boot"), "{output}");
 
     let id = stage.container.id.as_str();
     let output = holding(&["cnsenter", id, "--"], &by_name);
@@ -144,8 +166,9 @@ fn descriptors_lead_to_the_node() {
         output.code != 0 && !output.out().contains("boot"),
         "{output}"
     );
-    let plain = holding(&["cnsenter", id, "--"], &["/bin/ls"]);
-    assert!(!plain.out().contains("boot"), "{plain}");
+    let plain = holding(&["cnsenter", "-w", "/", id, "--"], &["/bin/ls"]);
+    let root = plain.out();
+    assert!(!root.contains("boot"), "{plain}");
     for number in 3..16 {
         for tail in ["", "/..", "/../../..", "/1/root", "/1/root/etc"] {
             let folder = format!("/proc/self/fd/{number}{tail}");
@@ -159,10 +182,18 @@ fn descriptors_lead_to_the_node() {
             assert!(output.err().contains(&folder), "{output}");
         }
     }
-    // A link in the image's place for the working directory.
-    stage.attacker("ln -s /proc/self/fd/7 /tmp/link");
-    let output = holding(&["cnsenter", "-w", "/tmp/link", id, "--"], &["/bin/ls"]);
-    assert_eq!(output.code, 125, "{output}");
+    // A link in the place of the working directory that the image names.
+    let cwd = holding(&["cnsenter", id, "--"], &["/bin/pwd"]);
+    assert_eq!(cwd.out(), "/tmp\n");
+    for number in 3..16 {
+        let link = format!("rm -rf $0; ln -s /proc/self/fd/{number} $0");
+        stage
+            .node
+            .command(["sh", "-c", &link, &stage.inside("/tmp")])
+            .ok();
+        let output = holding(&["cnsenter", id, "--"], &["/bin/ls"]);
+        assert!(output.code == 125 || output.out() == root, "{output}");
+    }
 }
 
 /// CVE-2016-10124: the command types at the operator's terminal.

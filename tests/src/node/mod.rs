@@ -160,6 +160,11 @@ impl Node {
         install(&crate::program::build(name), &self.path(path));
     }
 
+    /// As [`Node::program`], for a shared library.
+    pub fn library(&self, name: &str, path: impl AsRef<Path>) {
+        install(&crate::program::build_library(name), &self.path(path));
+    }
+
     /// What there is on the node now; compare two to find what leaked between them.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::take(self)

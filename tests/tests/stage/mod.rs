@@ -26,13 +26,6 @@ impl Stage {
     pub(crate) fn inside(&self, path: &str) -> String {
         format!("/proc/{}/root{path}", self.container.pid)
     }
-
-    /// A script that the container itself runs.
-    pub(crate) fn attacker(&self, script: &str) {
-        self.runtime
-            .exec(&self.container, &["sh", "-ec", script])
-            .ok();
-    }
 }
 
 /// A container that may do all that a container can.
