@@ -2,8 +2,9 @@
 //! naive way, and fails against cnsenter.
 
 use std::fs;
+use std::path::Path;
 
-use kpexec_tests::{ContainerSpec, Kind, Live, Node};
+use kpexec_tests::{Container, ContainerSpec, Kind, Live, Node};
 
 mod stage;
 use stage::{Stage, strong};
@@ -275,38 +276,148 @@ fn keys_are_inherited() {
     }
 }
 
-/// The container dies with all that watches over it, and its PID becomes another process's: what
-/// the state directory says is not true any more.
+/// CVE-2022-24769: capabilities that an exec by whichever user would take up again.
+#[test]
+fn capabilities_are_inherited() {
+    let stage = Stage::new(strong());
+    let naive = stage.naive();
+    let naive: Vec<_> = naive.iter().map(String::as_str).collect();
+    let ours = ["cnsenter", &stage.container.id, "--"];
+    let raw = 1 << 13;
+    for (entry, expected) in [(&naive[..], raw), (&ours, 0)] {
+        let with = ["setpriv", "--inh-caps=+net_raw", "--ambient-caps=+net_raw"];
+        let show = ["grep", "-E", "^Cap(Inh|Amb)", "/proc/self/status"];
+        let words = with.iter().chain(entry).chain(&show);
+        let shown = stage.node.command(words).ok();
+        let sets = shown.lines().map(|line| line.split_once('\t').unwrap().1);
+        let sets: Vec<_> = sets.map(|set| u64::from_str_radix(set, 16)).collect();
+        assert_eq!(sets, [Ok(expected), Ok(expected)], "{entry:?}: {shown}");
+    }
+}
+
+/// The kernel says that it has made the command the user's and has not, as it does here under a
+/// seccomp filter: nothing is run.
+#[test]
+fn rights_are_other_than_planned() {
+    const SILENT: [(&str, &str); 3] = [
+        ("117=0", "user IDs would be [0, 0, 0, 0] instead of [1000"),
+        ("119=0", "group IDs would be [0, 0, 0, 0] instead of [1000"),
+        ("116=0", "supplementary groups would be ["),
+    ];
+    let stage = Stage::new(strong());
+    stage.node.program("older", "/usr/local/bin/older");
+    let older = "/usr/local/bin/older";
+    let naive = stage.naive();
+    let entry = naive.iter().map(String::as_str).chain(["-S", "1000"]);
+    let setuid = [older, "105=0", "--"].into_iter();
+    let words = setuid.chain(entry).chain(["id", "-u"]);
+    assert_eq!(stage.node.command(words).ok(), "0");
+
+    let before = stage.node.snapshot();
+    for (call, found) in SILENT {
+        let id = stage.container.id.as_str();
+        let user = ["-u", "1000:1000", "--group-add", "5"];
+        let words = [older, call, "--", "cnsenter"].into_iter().chain(user);
+        let words = words.chain([id, "--", "touch", "/tmp/ran"]);
+        let output = stage.node.command(words).run();
+        output.refused(&["would not run as planned: its ", found, "nothing was run"]);
+    }
+    assert!(!stage.node.path(stage.inside("/tmp/ran")).exists());
+    before.assert_same(&stage.node);
+}
+
+/// Ends the container, together with all that watches over it, and has its PID become a process of
+/// the node's. Nobody writes that down.
+fn reuse_pid(node: &Node, container: &Container) {
+    // A PID is free a moment after its process has left /proc, hence the loop.
+    let script = "pkill -KILL -x containerd; pkill -KILL -f containerd-shi[m]; pkill -KILL conmon
+        kill -KILL $0
+        until [ \"$!\" = $0 ]; do
+            [ -n \"$!\" ] && kill $!
+            echo $(($0 - 1)) >/proc/sys/kernel/ns_last_pid
+            sleep 1234 >/dev/null 2>&1 &
+        done
+        echo $!";
+    let pid = container.pid.to_string();
+    assert_eq!(node.command(["sh", "-c", script, &pid]).ok(), pid);
+    let naive = node.command(["nsenter", "-t", &pid, "-a", "hostname"]);
+    assert_eq!(naive.ok(), node.name(), "the naive way is on the node");
+}
+
+/// What the state directory says is not true any more.
 #[test]
 fn the_pid_is_reused() {
     for kind in [Kind::Runc11, Kind::Crun, Kind::Containerd16, Kind::Podman] {
         let node = Node::start();
         let runtime = kind.start(&node);
         let container = runtime.run(&ContainerSpec::sleeper("web"));
-        let (id, pid) = (container.id.as_str(), container.pid);
+        let id = container.id.as_str();
         assert_eq!(node.cnsenter([id, "--", "true"]).run().code, 0);
-        // Nobody writes down that the container has ended. A PID is free a moment after its process
-        // has left /proc, hence the loop.
-        let script =
-            "pkill -KILL -x containerd; pkill -KILL -f containerd-shi[m]; pkill -KILL conmon
-            kill -KILL $0
-            until [ \"$!\" = $0 ]; do
-                [ -n \"$!\" ] && kill $!
-                echo $(($0 - 1)) >/proc/sys/kernel/ns_last_pid
-                sleep 1234 >/dev/null 2>&1 &
-            done
-            echo $!";
-        let reused = node.command(["sh", "-c", script, &pid.to_string()]).ok();
-        assert_eq!(reused, pid.to_string(), "{kind:?}");
-        let naive = node
-            .command(["nsenter", "-t", &reused, "-a", "hostname"])
-            .ok();
-        assert_eq!(naive, node.name(), "the naive way is on the node");
+        reuse_pid(&node, &container);
         let output = node.cnsenter([id, "--", "hostname"]).run();
         assert_eq!(
             (output.code, output.out().as_str()),
             (125, ""),
             "{kind:?}: {output}"
         );
+    }
+}
+
+/// It was true when cnsenter looked, and is not any more when it takes hold of the process, or
+/// while it does.
+#[test]
+fn the_pid_is_reused_meanwhile() {
+    const PIDFD_OPEN: &str = "434";
+    // Before Linux 5.3 there is no such thing.
+    let older = ["/usr/local/bin/older", "434=38", "--"];
+    for (kind, moment, kernel) in [
+        (Kind::Runc11, "before", &[][..]),
+        (Kind::Runc11, "after", &[]),
+        (Kind::Runc11, "before", &older),
+        (Kind::Crun, "before", &[]),
+        (Kind::Containerd16, "before", &[]),
+        (Kind::Containerd16, "before", &older),
+        (Kind::Podman, "before", &[]),
+    ] {
+        let node = Node::start();
+        for name in ["breakpoint", "older"] {
+            node.program(name, format!("/usr/local/bin/{name}"));
+        }
+        let runtime = kind.start(&node);
+        let container = runtime.run(&ContainerSpec::sleeper("web"));
+        node.cnsenter(["--version"]).ok();
+        let stop = ["/usr/local/bin/breakpoint", moment, PIDFD_OPEN];
+        let words = ["cnsenter", &container.id, "--", "hostname"];
+        let words = stop.iter().chain(kernel).chain(&words);
+        let mut live = node.command(words).spawn();
+        live.wait_for("stopped");
+        reuse_pid(&node, &container);
+        live.write("\n");
+        let output = live.wait();
+        assert_eq!(
+            (output.code, output.out().as_str()),
+            (125, "stopped\n"),
+            "{kind:?} {moment}: {output}"
+        );
+    }
+}
+
+/// What SECURITY.md says is defended is shown by a test of that name.
+#[test]
+fn every_defence_is_shown() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("../SECURITY.md")).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<_> = rows.skip(2).collect();
+    assert!(!rows.is_empty());
+    for row in rows {
+        let shown = row.rsplit('|').nth(1).unwrap();
+        let names: Vec<_> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            let (suite, test) = name.split_once("::").unwrap();
+            let source = fs::read_to_string(root.join(format!("tests/{suite}.rs"))).unwrap();
+            assert!(source.contains(&format!("#[test]\nfn {test}()")), "{name}");
+        }
     }
 }

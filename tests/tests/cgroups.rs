@@ -218,6 +218,11 @@ fn names_imitate_others() {
             .command(["cat", &format!("/proc/{}/cgroup", evil.pid)])
             .ok();
         assert!(groups.contains(&name), "{groups}");
+        if name.contains(&victim) {
+            let naive = format!("grep -l {victim} /proc/[0-9]*/cgroup");
+            let found = node.command(["sh", "-c", &naive]).ok();
+            assert!(found.contains(&format!("/{}/", evil.pid)), "{found}");
+        }
         let target = [
             "--cgroup=target",
             &format!("pid:{}", evil.pid),

@@ -31,6 +31,9 @@ fn a_users_own_runtime_names_any_process() {
         for forge in [forge_crun, forge_runc, forge_podman] {
             forge(&node, "/run/user/1000", pid);
             give_to_eve(&node);
+            if pid == 1 {
+                assert_eq!(believed(&node), node.name());
+            }
             let words = [
                 "/run/user/1000",
                 "belongs to uid 1000",
@@ -194,6 +197,13 @@ while (my $client = $listener->accept) {
     exit;
 }
 "#;
+
+/// Where a tool is that enters whatever process the state names.
+fn believed(node: &Node) -> String {
+    let script = r#"pid=$(grep -rhoE '^1$|pid":1\b' /run/user/1000 | grep -oE '1$' | head -n 1)
+        exec nsenter -t $pid -a hostname"#;
+    node.command(["sh", "-c", script]).ok()
+}
 
 fn podman_container(podman: &Engine) -> Container {
     use kpexec_tests::Runtime;

@@ -18,6 +18,7 @@ fn kata_and_gvisor_by_the_runtimes_name() {
         fs::copy(bin.join("containerd-shim-runc-v2"), shim).unwrap();
     }
     let containerd = Containerd::v2_at(&node, "/run/containerd", "/run/containerd/containerd.sock");
+    let mut started = 0;
     for (id, runtime, kind, instead) in [
         (
             "kata",
@@ -50,6 +51,10 @@ fn kata_and_gvisor_by_the_runtimes_name() {
             "1000",
         ];
         containerd.ctr(words).ok();
+        started += 1;
+        eventually("it has become its program", || {
+            node.find(&["sleep", "1000"]).len() == started
+        });
         let before = node.snapshot();
         let refused = |target: &str| {
             let said = node.cnsenter([target, "--", "true"]).run();
@@ -92,6 +97,8 @@ fn a_process_of_the_node() {
     });
     for pid in ["1", victims[0].to_string().as_str()] {
         node.write(format!("{TASKS}/web/init.pid"), pid);
+        let naive = node.command(["nsenter", "-t", pid, "-a", "hostname"]);
+        assert_eq!(naive.ok(), node.name());
         let said = node.cnsenter(["web", "--", "true"]).run();
         said.refused(&[
             "container web runs in a virtual machine or another kernel",

@@ -65,8 +65,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Finds the one running (or paused) container that `query` means, checked: no sandbox, not of
-/// another kernel, its state files believed. When it returns, the process has no thread but ours.
+/// Finds the one running (or paused) container that `query` means: no sandbox, its state files
+/// believed; for [`confirm`] to check. When it returns, the process has no thread but ours.
 ///
 /// # Errors
 /// When there is none, or more than one, or it must not be entered; nothing was changed.
@@ -94,63 +94,65 @@ pub fn resolve(
         trace.step(|| format!("cgroups in /proc: {}", search.progress()));
     }
     let found = search.choose()?;
-    if let Some(pid) = found.container.state.pid() {
-        check(proc, &found.container, pid).map_err(|e| vanished_or(&found.container, pid, e))?;
-    }
     trace.step(|| format!("found {}", found.container.summary()));
     Ok(found)
 }
 
-/// Checks the process that a runtime names.
-fn check(proc: &HostProc, container: &Container, pid: Pid) -> Result<(), Error> {
-    let process = proc.process(pid)?;
-    if let Source::Daemon(socket) = &container.source {
-        process::theirs(proc, &process, container.owner, socket)?;
-    }
-    process::same_kernel(proc, container, &process)
-}
-
-/// A process that was there a moment ago has ended.
-fn vanished_or(container: &Container, pid: Pid, error: Error) -> Error {
-    match error {
-        Error::Proc(hostproc::Error::NoProcess(_)) => Error::Vanished {
-            id: container.id.clone(),
-            pid: pid.as_raw(),
-        },
-        other => other,
-    }
-}
-
-/// Reads the container's witness again: fails closed if its runtime no longer names this very
-/// process as its init. For the caller to call once it has pinned the process (pidfd and
-/// /proc directory), since its PID may have been reused until then.
+/// Reads the container's witness again and checks the process: fails closed if its runtime no
+/// longer names this very one as its init, or it is not of this kernel. For the caller to call once
+/// it has pinned the process (pidfd and /proc directory), since its PID may have been reused until
+/// then.
 ///
 /// # Errors
-/// [`Error::Vanished`], or why the witness cannot be read.
+/// [`Error::Vanished`], [`Error::OtherKernel`], or why the witness cannot be read.
 pub fn confirm(
     proc: &HostProc,
     container: &Container,
     pinned: &hostproc::Process,
     lookup: &Lookup,
 ) -> Result<(), Error> {
+    let vanished = || Error::Vanished {
+        id: container.id.clone(),
+        pid: pinned.pid().as_raw(),
+    };
+    let checked = is_still_named(proc, container, pinned, lookup).and_then(|is_named| {
+        if !is_named || !pinned.is_alive() {
+            return Err(vanished());
+        }
+        check(proc, container, pinned)
+    });
+    checked.map_err(|error| match error {
+        // It was there a moment ago.
+        Error::Proc(hostproc::Error::NoProcess(_)) => vanished(),
+        other => other,
+    })
+}
+
+fn is_still_named(
+    proc: &HostProc,
+    container: &Container,
+    pinned: &hostproc::Process,
+    lookup: &Lookup,
+) -> Result<bool, Error> {
     let ctx = Context::new(proc, lookup)?;
-    let still = match &container.witness {
+    match &container.witness {
         Witness::Given => Ok(true),
         Witness::Cgroup => cgroup::names(pinned, &container.id).map_err(Error::from),
         Witness::PidFile(_) | Witness::StateFile { .. } => {
             state_dir::still_names(&ctx, container, pinned)
         }
         Witness::Daemon => search::daemon_still_names(&ctx, container, pinned.pid()),
-    };
-    let pid = pinned.pid();
-    if still.map_err(|e| vanished_or(container, pid, e))? && pinned.is_alive() {
-        Ok(())
-    } else {
-        Err(Error::Vanished {
-            id: container.id.clone(),
-            pid: pid.as_raw(),
-        })
     }
+}
+
+/// Checks the process that a source named; not one that the admin did.
+fn check(proc: &HostProc, container: &Container, process: &hostproc::Process) -> Result<(), Error> {
+    match &container.source {
+        Source::Given => return Ok(()),
+        Source::Daemon(socket) => process::theirs(proc, process, container.owner, socket)?,
+        Source::StateDir(_) | Source::Cgroup => {}
+    }
+    process::same_kernel(proc, container, process)
 }
 
 /// Everything that every source knows, each container once; those that do not run, and sandboxes,

@@ -95,12 +95,12 @@ impl Node {
 
     fn resolve_in(&self, target: &str, lookup: &Lookup) -> Result<Found, Error> {
         let query = Query::parse(target).unwrap();
-        resolve(
-            &HostProc::open().unwrap(),
-            &query,
-            lookup,
-            &Trace::new(false),
-        )
+        let proc = HostProc::open().unwrap();
+        let found = resolve(&proc, &query, lookup, &Trace::new(false))?;
+        if let Some(pid) = found.container.state.pid() {
+            confirm(&proc, &found.container, &proc.process(pid).unwrap(), lookup)?;
+        }
+        Ok(found)
     }
 }
 
