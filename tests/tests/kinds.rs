@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kpexec_tests::{Container, ContainerSpec, Kind, Node, Runtime};
+use kpexec_tests::{Container, ContainerSpec, Kind, Node, Runtime, eventually};
 
 /// What a debugger needs and a container may not: each line's success is told.
 const NEEDS: &str = "
@@ -83,6 +83,66 @@ fn user_namespaces() {
         &ContainerSpec::sleeper("mine"),
         "0 1500 1",
     );
+}
+
+/// As a user makes one: there setgroups(2) would be a way to shed a group that a file denies
+/// something to, and is denied (user_namespaces(7)).
+#[test]
+fn a_user_namespace_that_denies_setgroups() {
+    let node = Node::start();
+    let mine = rootless_runc(&node);
+    let is = |container: &str, flags: &[&str], expected: &str| {
+        let show = ["sh", "-c", "id -u; id -g; grep Groups: /proc/self/status"];
+        let words = [flags, &[container, "--"], &show].concat();
+        let shown = node.cnsenter(words).run().quiet();
+        let words: Vec<_> = shown.split_whitespace().collect();
+        assert_eq!(words.join(" "), expected, "{flags:?}");
+    };
+    is(&mine, &[], "0 0 Groups:");
+    is(&mine, &["-u", "0:0"], "0 0 Groups:");
+
+    // One with more than one ID, which only root can have made.
+    let words = ["unshare", "--user", "--mount", "sleep", "1000004"];
+    let _other = node.command(words).spawn();
+    let mut found = Vec::new();
+    eventually("it is there", || {
+        found = node.find(&["sleep", "1000004"]);
+        !found.is_empty()
+    });
+    let folder = format!("/proc/{}", found[0]);
+    let script = "echo deny >$0/setgroups && echo 0 200000 65536 >$0/uid_map &&
+        echo 0 200000 65536 >$0/gid_map";
+    node.command(["sh", "-c", script, &folder]).ok();
+    let target = format!("pid:{}", found[0]);
+    is(&target, &[], "0 0 Groups:");
+    is(&target, &["-u", "1000:1001"], "1000 1001 Groups:");
+    for target in [&mine, &target] {
+        let words = ["--group-add", "0", target, "--", "true"];
+        let output = node.cnsenter(words).run();
+        output.refused(&["denies setgroups, so --group-add has no effect"]);
+    }
+}
+
+/// A container that a user runs without anybody's help; its name.
+fn rootless_runc(node: &Node) -> String {
+    let script = "cd /run/user/1000
+        mkdir -p rootfs/bin rootfs/proc rootfs/dev rootfs/sys
+        cp /bin/busybox rootfs/bin/sh
+        for name in id grep sleep true; do ln -s sh rootfs/bin/$name; done
+        runc spec --rootless
+        sed -i -e 's/\"terminal\": true/\"terminal\": false/' -e 's/\"sh\"/\"sleep\", \"1000005\"/' config.json
+        XDG_RUNTIME_DIR=/run/user/1000 exec runc run --detach mine </dev/null >log 2>&1";
+    let prepare = "install -d -o 1000 -g 1000 -m 700 /run/user/1000";
+    node.command(["sh", "-c", prepare]).ok();
+    let run = node.command(["sh", "-ec", script]).user(1000, 1000).run();
+    let log = node.read("/run/user/1000/log");
+    assert_eq!(run.code, 0, "{run} {log}");
+    eventually("it has become its program", || {
+        !node.find(&["sleep", "1000005"]).is_empty()
+    });
+    let init = node.find(&["sleep", "1000005"])[0];
+    assert_eq!(node.read(format!("/proc/{init}/setgroups")), "deny\n");
+    "mine".to_owned()
 }
 
 /// Its root can do there whatever root can.
