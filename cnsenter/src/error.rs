@@ -61,6 +61,9 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         match self {
+            _ if self.is_short_of_files() => Some(
+                "too few files may be open in this shell; allow more: ulimit -n 1024".to_owned(),
+            ),
             Self::Resolve(e) | Self::List(list::Error::Resolve(e)) => e.hint(),
             _ if self.is_denial() => confinement_hint(),
             _ => None,
@@ -69,12 +72,17 @@ impl Error {
 
     /// Whether the kernel said no at the bottom of it.
     fn is_denial(&self) -> bool {
+        self.is_caused_by(|e| e.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    /// Whether `ulimit -n` is at the bottom of it: what an error usually comes from is then not why.
+    fn is_short_of_files(&self) -> bool {
+        self.is_caused_by(|e| e.raw_os_error() == Some(libc::EMFILE))
+    }
+
+    fn is_caused_by(&self, is_it: impl Fn(&io::Error) -> bool) -> bool {
         let mut causes = std::iter::successors(std::error::Error::source(self), |e| e.source());
-        causes.any(|cause| {
-            cause
-                .downcast_ref::<io::Error>()
-                .is_some_and(|e| e.kind() == io::ErrorKind::PermissionDenied)
-        })
+        causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(&is_it))
     }
 
     /// Whether nobody reads the list or report that was asked for, as in `cnsenter ls | head -1`:
@@ -118,19 +126,24 @@ fn print_usage(error: &clap::Error) {
         let _ = error.print();
         return;
     }
+    say(usage_of(error));
+}
+
+/// What is wrong is clap's first paragraph; of what follows only the suggestion is worth a word.
+fn usage_of(error: &clap::Error) -> String {
+    use clap::error::ContextKind::{SuggestedArg, SuggestedSubcommand, SuggestedValue};
     let text = error.to_string();
-    let text = text.split("\n\nUsage:").next().unwrap_or(&text);
-    let text = text.split("\n\nFor more").next().unwrap_or(text);
-    let text = text.strip_prefix("error: ").unwrap_or(text);
-    let words: Vec<_> = text
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .collect();
-    say(format!(
-        "cnsenter: {}\n  cnsenter --help says more",
-        escaped(&words.join(" "))
-    ));
+    let what = text.split("\n\n").next().unwrap_or(&text);
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    let words: Vec<_> = what.lines().map(str::trim).collect();
+    let suggested = [SuggestedArg, SuggestedSubcommand, SuggestedValue]
+        .into_iter()
+        .find_map(|kind| error.get(kind));
+    let meant = suggested.map_or(String::new(), |name| format!("did you mean {name}? "));
+    format!(
+        "cnsenter: {}\n  {meant}cnsenter --help says more",
+        escaped(words.join(" ").trim_end())
+    )
 }
 
 /// A cause in words; the standard library would add "(os error N)".
@@ -152,4 +165,39 @@ fn confinement_hint() -> Option<String> {
         "AppArmor confines cnsenter itself, by the profile \"{}\"; run it from an unconfined shell",
         escaped(label)
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::usage_of;
+
+    #[test]
+    fn a_usage_error_is_one_line_and_what_to_do() {
+        for (line, expected) in [
+            (
+                "cnsenter --namespces net web -- id",
+                "cnsenter: unexpected argument '--namespces' found\n  \
+                 did you mean --namespaces? cnsenter --help says more",
+            ),
+            (
+                "cnsenter --cgroup mine web -- id",
+                "cnsenter: invalid value 'mine' for '--cgroup <CGROUP>' \
+                 [possible values: own, target]\n  cnsenter --help says more",
+            ),
+            (
+                "cnsenter completion basj",
+                "cnsenter: invalid value 'basj' for '<SHELL>' [possible values: bash, zsh, fish]\n  \
+                 did you mean bash? cnsenter --help says more",
+            ),
+            (
+                "cnsenter -u",
+                "cnsenter: a value is required for '--user <USER[:GROUP]>' but none was supplied\n  \
+                 cnsenter --help says more",
+            ),
+        ] {
+            let words = line.split(' ').map(Into::into).collect();
+            let error = crate::cli::parse(words).unwrap_err();
+            assert_eq!(usage_of(&error), expected);
+        }
+    }
 }

@@ -55,6 +55,7 @@ fn targets_and_flags_that_mean_nothing() {
         (&["web"][..], "COMMAND"),
         (&["web", "--"], "COMMAND"),
         (&["--nonsense", "web", "--", "true"], "--nonsense"),
+        (&["--no-dns", "web", "--", "true"], "did you mean --no-"),
         (&["--\x1b[31m", "web", "--", "true"], "unexpected argument"),
         (&["-u", "web", "--", "true"], ""),
         (&["-u", "", "web", "--", "true"], "is no user or group"),
@@ -283,6 +284,29 @@ fn users_and_folders_that_are_not_there() {
             .quiet()
             .starts_with("uid=65535")
     );
+    before.assert_same(&node);
+}
+
+/// However few files may be open, the reason is told, not what else it could have been.
+#[test]
+fn too_few_files() {
+    let node = Node::start();
+    let runtime = Kind::Containerd16.start(&node);
+    let web = runtime.run(&ContainerSpec::sleeper("web"));
+    node.cnsenter([&web.id, "--", "true"]).run().quiet();
+    let before = node.snapshot();
+    let mut refusals = 0;
+    for limit in 4..32 {
+        let script = format!("ulimit -n {limit}; exec cnsenter web -- true");
+        let said = node.command(["sh", "-c", &script]).run();
+        if said.code == 0 {
+            said.quiet();
+        } else {
+            said.refused(&["Too many open files\n", "allow more: ulimit -n 1024\n"]);
+            refusals += 1;
+        }
+    }
+    assert!((10..28).contains(&refusals), "{refusals}");
     before.assert_same(&node);
 }
 

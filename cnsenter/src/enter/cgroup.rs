@@ -169,9 +169,9 @@ impl Placement {
     /// leaves nothing behind.
     ///
     /// # Errors
-    /// As mkdir(2), where there has to be one.
+    /// As mkdir(2), where there has to be one; EMFILE anywhere.
     pub(super) fn settle(&mut self) -> io::Result<()> {
-        let mut refusal = Errno::ENOENT.into();
+        let mut refusal = io::Error::from(Errno::ENOENT);
         for site in &self.sites {
             match site.make() {
                 Ok(leaf) => {
@@ -181,7 +181,8 @@ impl Placement {
                 Err(e) => refusal = e,
             }
         }
-        if self.needs_leaf {
+        // Where too few files may be open a group could be made, and is needed as anywhere.
+        if self.needs_leaf || refusal.raw_os_error() == Some(Errno::EMFILE as i32) {
             Err(refusal)
         } else {
             Ok(())
