@@ -18,8 +18,7 @@ fn kata_and_gvisor_by_the_runtimes_name() {
         fs::copy(bin.join("containerd-shim-runc-v2"), shim).unwrap();
     }
     let containerd = Containerd::v2_at(&node, "/run/containerd", "/run/containerd/containerd.sock");
-    let mut started = 0;
-    for (id, runtime, kind, instead) in [
+    let shims = [
         (
             "kata",
             "io.containerd.kata.v2",
@@ -38,7 +37,8 @@ fn kata_and_gvisor_by_the_runtimes_name() {
             "runs in gVisor",
             "runsc exec visor",
         ),
-    ] {
+    ];
+    for (earlier, (id, runtime, kind, instead)) in shims.into_iter().enumerate() {
         let words = [
             "run",
             "-d",
@@ -51,9 +51,8 @@ fn kata_and_gvisor_by_the_runtimes_name() {
             "1000",
         ];
         containerd.ctr(words).ok();
-        started += 1;
         eventually("it has become its program", || {
-            node.find(&["sleep", "1000"]).len() == started
+            node.find(&["sleep", "1000"]).len() == earlier + 1
         });
         let before = node.snapshot();
         let refused = |target: &str| {
