@@ -3,11 +3,9 @@
 //! Killing a process ends that process; what it forked twice lives on. A cgroup holds all of them:
 //! v2 has `cgroup.kill` (cgroups v2, Linux 5.14), v1 its freezer (cgroups(7)).
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::dir::Dir;
@@ -15,82 +13,12 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::sys::statfs::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, statfs};
 use nix::unistd::{Pid, UnlinkatFlags, unlinkat};
 
-const ROOT: &str = "/sys/fs/cgroup";
+use super::cgroup_mounts::{Membership, Mounts, memberships};
 
 /// How long killed processes may take to be gone before their cgroup is left behind.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(2);
-
-/// One line of /proc/PID/cgroup.
-struct Membership<'a> {
-    /// Empty for v2, else the hierarchy's controllers or `name=...`.
-    controllers: &'a OsStr,
-    path: &'a Path,
-}
-
-/// The path may hold ":", so there are exactly three fields (cgroups(7)).
-fn memberships(file: &[u8]) -> impl Iterator<Item = Membership<'_>> {
-    file.split(|b| *b == b'\n').filter_map(|line| {
-        let mut fields = line.splitn(3, |b| *b == b':');
-        let controllers = OsStr::from_bytes(fields.nth(1)?);
-        Some(Membership {
-            controllers,
-            path: Path::new(OsStr::from_bytes(fields.next()?)),
-        })
-    })
-}
-
-impl Membership<'_> {
-    fn is_v2(&self) -> bool {
-        self.controllers.is_empty()
-    }
-
-    fn has(&self, controller: &str) -> bool {
-        self.controllers
-            .as_bytes()
-            .split(|b| *b == b',')
-            .any(|c| c == controller.as_bytes())
-    }
-
-    /// Its directory, if the hierarchy is mounted where it usually is and our own cgroup
-    /// namespace reaches it (a path outside starts with "/..").
-    fn directory(&self) -> Option<PathBuf> {
-        let mount = if self.is_v2() {
-            [ROOT, "/sys/fs/cgroup/unified"]
-                .into_iter()
-                .map(PathBuf::from)
-                .find(|p| is_a(p, CGROUP2_SUPER_MAGIC))?
-        } else {
-            let name = self.controllers.as_bytes();
-            let name = name.strip_prefix(b"name=").unwrap_or(name);
-            let path = Path::new(ROOT).join(OsStr::from_bytes(name));
-            is_a(&path, CGROUP_SUPER_MAGIC).then_some(path)?
-        };
-        let below = self.path.strip_prefix("/").ok()?;
-        let plain = below
-            .components()
-            .all(|c| matches!(c, std::path::Component::Normal(_)));
-        plain.then(|| mount.join(below))
-    }
-}
-
-fn is_a(path: &Path, magic: FsType) -> bool {
-    statfs(path).is_ok_and(|s| s.filesystem_type() == magic)
-}
-
-/// Whether processes of these memberships are frozen, or about to be.
-pub(super) fn is_frozen(cgroup_file: &[u8]) -> bool {
-    memberships(cgroup_file).any(|m| {
-        let read = |name| std::fs::read_to_string(m.directory()?.join(name)).ok();
-        if m.is_v2() {
-            read("cgroup.events").is_some_and(|e| e.lines().any(|l| l == "frozen 1"))
-        } else {
-            m.has("freezer") && read("freezer.state").is_some_and(|s| s.trim() != "THAWED")
-        }
-    })
-}
 
 /// Where the command's leaf is made, and what else it joins.
 #[derive(Debug)]
@@ -109,11 +37,11 @@ pub(super) struct Placement {
 
 impl Placement {
     /// A group of our own: the container's limits do not hold.
-    pub(super) fn own(own_cgroup: &[u8]) -> Self {
+    pub(super) fn own(mounts: &Mounts, own_cgroup: &[u8]) -> Self {
         let sites = memberships(own_cgroup)
             .filter(|m| m.is_v2())
             .chain(memberships(own_cgroup).filter(|m| m.has("freezer")))
-            .filter_map(|m| Site::below(&m.directory()?, m.is_v2()).ok())
+            .filter_map(|m| Site::below(&mounts.directory(&m)?, m.is_v2()).ok())
             .collect();
         Self {
             sites,
@@ -130,30 +58,30 @@ impl Placement {
     ///
     /// # Errors
     /// When one of the target's groups cannot be opened.
-    pub(super) fn target(own_cgroup: &[u8], target_cgroup: &[u8]) -> io::Result<Self> {
-        let unified = is_a(Path::new(ROOT), CGROUP2_SUPER_MAGIC);
-        let sites = if unified {
+    pub(super) fn target(
+        mounts: &Mounts,
+        own_cgroup: &[u8],
+        target_cgroup: &[u8],
+    ) -> io::Result<Self> {
+        let unified = mounts.unified();
+        let sites = if unified.is_some() {
             let below = memberships(target_cgroup)
                 .find(Membership::is_v2)
-                .and_then(|m| m.directory())
+                .and_then(|m| mounts.directory(&m))
                 .ok_or(Errno::ENOENT)?;
             vec![Site::below(&below, true)?]
         } else {
-            Self::own(own_cgroup).sites
+            Self::own(mounts, own_cgroup).sites
         };
         let join = memberships(target_cgroup)
             .filter(|m| !m.is_v2() && !m.has("freezer"))
-            .filter_map(|m| m.directory())
+            .filter_map(|m| mounts.directory(&m))
             .map(|dir| Ok(open(&dir.join("cgroup.procs"), WRITE, Mode::empty())?))
             .collect::<io::Result<_>>()?;
-        let outside = if unified {
-            open(ROOT, DIRECTORY, Mode::empty()).ok()
-        } else {
-            None
-        };
+        let outside = unified.and_then(|root| open(root, DIRECTORY, Mode::empty()).ok());
         Ok(Self {
             sites,
-            needs_leaf: unified,
+            needs_leaf: unified.is_some(),
             leaf: None,
             join,
             outside,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nix::sys::statfs::{DEVPTS_SUPER_MAGIC, fstatfs};
 
 use super::account_file::{self, open_below};
-
+use super::cgroup_mounts::Mounts;
 use super::{During, Error, Ourselves, Target};
 use crate::escape::escaped;
 use crate::hostproc::{HostProc, NsId};
@@ -23,7 +23,8 @@ pub fn gather(
     target: &Target,
     request: &Request,
 ) -> Result<Facts, Error> {
-    if super::cgroup::is_frozen(&target.process.read("cgroup")?) {
+    let mounts = Mounts::new(&request.lookup.host_root);
+    if mounts.is_frozen(&target.process.read("cgroup")?) {
         return Err(Error::Paused(escaped(&target.container.id).to_string()));
     }
 

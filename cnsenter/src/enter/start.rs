@@ -11,6 +11,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::cgroup::{Leaf, Placement};
+use super::cgroup_mounts::Mounts;
 use super::child::Entrance;
 use super::exec::CommandLine;
 use super::guard::Guard;
@@ -305,11 +306,13 @@ impl Starter<'_> {
     }
 
     fn placement(&self, own_cgroup: &[u8]) -> Result<Placement, Error> {
+        let mounts = Mounts::new(&self.request.lookup.host_root);
         match self.request.cgroup {
-            CgroupChoice::Own => Ok(Placement::own(own_cgroup)),
+            CgroupChoice::Own => Ok(Placement::own(&mounts, own_cgroup)),
             CgroupChoice::Target => {
                 let target = self.target.process.read("cgroup")?;
-                Placement::target(own_cgroup, &target).during("join the container's cgroup")
+                Placement::target(&mounts, own_cgroup, &target)
+                    .during("join the container's cgroup")
             }
         }
     }
