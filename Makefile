@@ -7,7 +7,7 @@ MUSL := x86_64-unknown-linux-musl
 .DEFAULT_GOAL := help
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: ## Install and build what the tests need (as root; quick when all is there)
 	@tests/setup.sh
@@ -21,6 +21,11 @@ test: setup build ## All tests: unit tests, and every suite on real runtimes (as
 demo: ## Show what cnsenter is for, on a container of its own (as root; leaves nothing behind)
 	@tests/demo.sh
 
+demo-node: demo
+
+demo-shell: setup build ## A shell beside a Kubernetes node with nodepause (as root; leaves nothing behind)
+	@cargo run --quiet -p kpexec-tests --bin demo-shell
+
 # The advisories are a database on github.com; where that cannot be had, lint says so and goes on.
 lint: ## Formatting, clippy, and the dependencies' licenses, sources and advisories
 	cargo fmt --all --check
@@ -31,10 +36,24 @@ lint: ## Formatting, clippy, and the dependencies' licenses, sources and advisor
 	if cargo deny fetch db 2>/dev/null; then cargo deny check --hide-inclusion-graph advisories; \
 	else echo "lint: WARNING: the advisory database cannot be fetched: advisories were not checked" >&2; fi
 
+# What is shipped is the same bytes wherever it is built: no path of this machine is in it.
+CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
+NO_PATHS := $(foreach p,$(CARGO_FOLDER)=/cargo $(CARGO_TARGET_DIR)=/target $(CURDIR)=/kpexec,"--remap-path-prefix=$(p)",)
+dist_build = cargo build --profile dist -p cnsenter $(addprefix --target=,$(1)) \
+	--config 'target."cfg(target_env = \"musl\")".rustflags=[$(NO_PATHS)]'
+
 dist: ## The static binary that is shipped
-	cargo build --profile dist --target $(MUSL) -p cnsenter
+	$(call dist_build,$(MUSL))
 	install -D -m 755 $(CARGO_TARGET_DIR)/$(MUSL)/dist/cnsenter $(CACHE)/dist/cnsenter
 	@ls -l $(CACHE)/dist/cnsenter
+
+IMAGE_TARGETS := $(MUSL) aarch64-unknown-linux-musl
+image: ## The image of nodepause, for amd64 and arm64, as archives for ctr, docker and skopeo
+	$(call dist_build,$(IMAGE_TARGETS))
+	@mkdir -p $(CACHE)/dist
+	cargo run --quiet --release -p kpexec-image -- $(CACHE)/dist \
+		$(foreach target,$(IMAGE_TARGETS),$(CARGO_TARGET_DIR)/$(target)/dist/cnsenter)
+	@cd $(CACHE)/dist && sha256sum nodepause-*.tar
 
 bench: export CNSENTER = $(CACHE)/dist/cnsenter
 bench: setup dist ## Speed and size beside nsenter, runc, ctr and script; targets that are missed are told
@@ -52,4 +71,4 @@ man: ## The man pages, into $(CACHE)/dist/man
 clean: ## Remove the builds; what setup made is kept
 	cargo clean
 
-.PHONY: help setup build test demo lint dist bench fuzz man clean
+.PHONY: help setup build test demo demo-node demo-shell lint dist image bench fuzz man clean

@@ -1,7 +1,8 @@
-//! `kpexec-image CNSENTER ARCHIVE`: makes nodepause's image of a cnsenter.
+//! `kpexec-image FOLDER CNSENTER...`: makes nodepause's image of each cnsenter, as
+//! `FOLDER/nodepause-ARCHITECTURE.tar`.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
@@ -19,12 +20,22 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args_os().skip(1).map(PathBuf::from).collect();
-    let [program, archive] = &arguments[..] else {
-        return Err("usage: kpexec-image CNSENTER ARCHIVE".into());
+    let [folder, programs @ ..] = &arguments[..] else {
+        return Err("usage: kpexec-image FOLDER CNSENTER...".into());
     };
+    programs
+        .iter()
+        .try_for_each(|program| make(folder, program))
+}
+
+fn make(folder: &Path, program: &Path) -> Result<(), Box<dyn Error>> {
     let cnsenter =
         fs::read(program).map_err(|error| format!("read {}: {error}", program.display()))?;
-    fs::write(archive, nodepause::image(&cnsenter)?)
-        .map_err(|error| format!("write {}: {error}", archive.display()))?;
+    let image =
+        nodepause::image(&cnsenter).map_err(|error| format!("{}: {error}", program.display()))?;
+    let path = folder.join(format!("nodepause-{}.tar", image.architecture));
+    fs::write(&path, image.archive)
+        .map_err(|error| format!("write {}: {error}", path.display()))?;
+    println!("{}", path.display());
     Ok(())
 }

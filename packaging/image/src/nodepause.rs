@@ -14,21 +14,30 @@ pub const NAME: &str = concat!("localhost/kpexec/nodepause:", env!("CARGO_PKG_VE
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The program is none of a Linux node's.
-    #[error("cnsenter is no 64-bit ELF program for amd64 or arm64; build one with `make dist`")]
+    #[error("no program for Linux on amd64 or arm64; build one with `make dist`")]
     Program,
     /// It needs an interpreter or libraries, which the image has not.
-    #[error("cnsenter is not static; build it for a musl target with `make dist`")]
+    #[error("not a static program; build one with `make dist`")]
     Dynamic,
     /// Writing to memory.
     #[error("write the archive")]
     Write(#[from] io::Error),
 }
 
+/// The image.
+#[derive(Debug)]
+pub struct Image {
+    /// As the OCI spells it.
+    pub architecture: &'static str,
+    /// What is to be written to a file.
+    pub archive: Vec<u8>,
+}
+
 /// Makes the image of a static cnsenter, for the architecture that it was built for.
 ///
 /// # Errors
 /// If it is not such a program.
-pub fn image(cnsenter: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn image(cnsenter: &[u8]) -> Result<Image, Error> {
     let architecture = architecture(cnsenter).ok_or(Error::Program)?;
     if has_interpreter(cnsenter).ok_or(Error::Program)? {
         return Err(Error::Dynamic);
@@ -53,7 +62,10 @@ pub fn image(cnsenter: &[u8]) -> Result<Vec<u8>, Error> {
         }),
         layer,
     };
-    Ok(archive.into_bytes()?)
+    Ok(Image {
+        architecture,
+        archive: archive.into_bytes()?,
+    })
 }
 
 /// The machine of a little-endian 64-bit ELF file (elf(5)), as the OCI spells it.

@@ -22,6 +22,7 @@
 mod control_plane;
 mod namespace;
 mod network;
+mod nodepause;
 mod pki;
 mod pod;
 mod user;
@@ -29,11 +30,12 @@ mod worker;
 
 use std::ffi::OsStr;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 pub use namespace::Namespace;
+pub use nodepause::nodepause_image;
 pub use pod::PodSpec;
 pub use user::User;
 pub use worker::Worker;
@@ -142,11 +144,11 @@ impl Cluster {
             network,
             authority,
         };
-        cluster.wait_for_nodes();
+        cluster.wait();
         cluster
     }
 
-    fn wait_for_nodes(&self) {
+    fn wait(&self) {
         for worker in &self.workers {
             let node = format!("node/{}", worker.name);
             // One at a time: kubectl does not wait for several to be created.
@@ -160,6 +162,15 @@ impl Cluster {
                 );
             }
         }
+        self.wait_for_account("default");
+    }
+
+    /// Waits until a namespace takes pods.
+    fn wait_for_account(&self, namespace: &str) {
+        let account = ["--for=create", "serviceaccount/default", "-n", namespace];
+        self.kubectl(["wait", PATIENCE].into_iter().chain(account))
+            .deadline(DEADLINE)
+            .ok();
     }
 
     /// `kubectl` of somebody who may do everything.
@@ -213,10 +224,10 @@ impl Cluster {
         worker.unwrap_or_else(|| panic!("no worker is called {name}"))
     }
 
-    /// Loads an archive of the host into the images of every worker.
-    pub fn load_image(&self, archive: &Path) {
+    /// Loads an archive of an image on every worker.
+    pub fn load_image(&self, name: &str, archive: &[u8]) {
         for worker in &self.workers {
-            worker.load_image(archive);
+            worker.load_image(name, archive);
         }
     }
 

@@ -27,13 +27,8 @@ impl<'a> Namespace<'a> {
             "metadata": { "name": name },
         });
         cluster.apply(&manifest.to_string());
-        let namespace = Self { cluster, name };
-        // Pods are refused before.
-        namespace
-            .kubectl(["wait", PATIENCE, "--for=create", "serviceaccount/default"])
-            .deadline(DEADLINE)
-            .ok();
-        namespace
+        cluster.wait_for_account(&name);
+        Self { cluster, name }
     }
 
     /// `kubectl` of the administrator in this namespace.

@@ -1,12 +1,12 @@
 //! A machine that runs pods: containerd and a kubelet.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
 
 use serde_json::json;
 
 use super::pki::Authority;
 use super::{ClusterSpec, control_plane, kubernetes};
+use crate::node::SCRATCH;
 use crate::runtime::{Containerd, Daemon, KUBERNETES, Kind};
 use crate::{Cmd, Node};
 
@@ -83,14 +83,11 @@ impl Prepared {
 }
 
 impl Worker {
-    /// Loads an archive of the host into the images that pods can have.
-    pub fn load_image(&self, archive: &Path) {
-        let name = archive.file_name().expect("an archive is a file");
-        let place = self.node.scratch().join(name);
-        std::fs::copy(archive, &place).expect("an archive can be copied");
-        let place = Path::new(crate::node::SCRATCH).join(name);
-        self.containerd
-            .import(KUBERNETES, &place.display().to_string());
+    /// Loads an archive into the images that pods can have.
+    pub fn load_image(&self, name: &str, archive: &[u8]) {
+        let place = format!("{SCRATCH}/{name}");
+        self.node.write(&place, archive);
+        self.containerd.import(KUBERNETES, &place);
     }
 
     /// `ctr` among the kubelet's containers.
