@@ -62,6 +62,21 @@ impl Stage {
         self.cnsenter(flags, &["sh", "-c", script])
     }
 
+    /// Kills the guard process of the only cnsenter that runs, and waits for the one that takes its
+    /// place.
+    ///
+    /// # Panics
+    /// If none does.
+    pub fn replace_guard(&self) {
+        let guards = || self.node.command(["pgrep", "-x", "cnsenter-guard"]).run();
+        let first = guards().out();
+        self.node.command(["kill", "-KILL", first.trim()]).ok();
+        eventually("another guard has taken its place", || {
+            let now = guards();
+            now.code == 0 && now.out() != first
+        });
+    }
+
     /// The reference: nsenter(1) into all of the container's namespaces.
     pub fn nsenter(&self, argv: &[&str]) -> Cmd {
         let pid = self.container.pid.to_string();

@@ -140,6 +140,8 @@ fn the_command_itself_does_not_survive_without_the_guard() {
     let before = stage.node.snapshot();
     let live = stage.sh(&[], "echo ready; exec sleep 4506").spawn();
     live.wait_for("ready");
+    // Stopped, it cannot post another one.
+    live.signal(Signal::SIGSTOP);
     stage
         .node
         .command(["pkill", "-KILL", "-x", "cnsenter-guard"])
@@ -154,6 +156,19 @@ fn the_command_itself_does_not_survive_without_the_guard() {
         .bash("rmdir /sys/fs/cgroup/*/system/cnsenter-* /sys/fs/cgroup/*/cnsenter-*")
         .run();
     before.assert_same(&stage.node);
+}
+
+/// Somebody, or the kernel for want of memory, kills the guard, and later cnsenter.
+#[test]
+fn nothing_survives_when_the_guard_is_killed_first() {
+    let stage = Stage::new();
+    for flags in WAYS {
+        nothing_survives(&stage, flags, &|pid| {
+            stage.replace_guard();
+            stage.replace_guard();
+            send(pid, Signal::SIGKILL);
+        });
+    }
 }
 
 #[test]

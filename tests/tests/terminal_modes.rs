@@ -102,6 +102,20 @@ fn after_a_signal_to_cnsenter() {
     });
 }
 
+/// The guard that puts it back took the place of one that was killed.
+#[test]
+fn after_a_kill_of_the_guard_and_then_of_cnsenter() {
+    let stage = Stage::new();
+    let act = |_: &mut Pty, pid| {
+        stage.replace_guard();
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    };
+    restored(&stage, "$T -- sleep 4106", 137, Some(&act));
+    eventually("nothing runs", || {
+        stage.node.find(&["sleep", "4106"]).is_empty()
+    });
+}
+
 #[test]
 fn after_the_container_is_gone() {
     let stage = Stage::new();

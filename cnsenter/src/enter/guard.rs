@@ -2,7 +2,8 @@
 //!
 //! A small process that waits for our end on a pipe. If we end without having dismissed it, by
 //! KILL for instance, it kills everything in the command's cgroup and gives the operator's
-//! terminal back its modes. It is in a session of its own and ignores every signal that can be.
+//! terminal back its modes. It is in a session of its own and ignores every signal that can be. If
+//! it ends before us, killed by an admin or for want of memory, another takes its place.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -16,7 +17,7 @@ use nix::unistd::{Pid, chdir, pipe2, read, setsid};
 
 use super::cgroup::{Leaf, Site};
 use crate::supervise::Restorer;
-use crate::sys::process::{Fork, close_all_but, exit_now, fork_silently};
+use crate::sys::process::{Fork, close_all_but, exit_now, fork_silently, pidfd_open};
 
 /// A guard on duty. Dropping it without [`Guard::dismiss`] calls it into action.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct Guard {
     #[expect(dead_code, reason = "its end is what the guard waits for")]
     pipe: OwnedFd,
     pid: Pid,
+    /// None before Linux 5.3: its end is not noticed then.
+    pidfd: Option<OwnedFd>,
 }
 
 impl Guard {
@@ -45,8 +48,17 @@ impl Guard {
         };
         match forked {
             Fork::Child => keep_watch(&theirs, sites, terminal),
-            Fork::Parent(pid) => Ok(Self { pipe: ours, pid }),
+            Fork::Parent(pid) => Ok(Self {
+                pipe: ours,
+                pid,
+                pidfd: pidfd_open(pid).ok(),
+            }),
         }
+    }
+
+    /// What can be read when it has ended (pidfd_open(2)).
+    pub(super) fn end(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(AsFd::as_fd)
     }
 
     /// Ends it: nothing is left to guard. By KILL, since somebody may have stopped it, and while

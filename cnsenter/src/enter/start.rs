@@ -1,7 +1,7 @@
 //! From a plan to a running command.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -23,7 +23,7 @@ use super::{During, Error, Ourselves};
 use crate::hostproc::HostProc;
 use crate::plan::{Plan, TerminalKind};
 use crate::request::{CgroupChoice, Request};
-use crate::supervise::{Group, Running, Signals, Streams, Terminal};
+use crate::supervise::{Group, Restorer, Running, Signals, Streams, Terminal};
 use crate::sys::process::{Fork, fork_silently};
 use crate::sys::tty;
 use crate::trace::Trace;
@@ -95,18 +95,37 @@ impl Group for Started {
             None => Err(Errno::ENOENT.into()),
         }
     }
+
+    fn guard_end(&self) -> Option<BorrowedFd<'_>> {
+        self.crew.guard.as_ref().and_then(Guard::end)
+    }
+
+    fn replace_guard(&mut self) {
+        drop(self.crew.guard.take().map(Guard::dismiss));
+        // Without one we go on: the command has done nothing wrong.
+        let _ = self.crew.post_guard();
+    }
 }
 
 /// The processes and the cgroup of one attempt, ended together unless all goes well.
 #[derive(Debug)]
 struct Crew {
     placement: Placement,
+    /// Puts the operator's terminal back, if there is one.
+    restorer: Option<Restorer>,
     guard: Option<Guard>,
     intermediate: Option<Pid>,
     command: Option<Pid>,
 }
 
 impl Crew {
+    fn post_guard(&mut self) -> io::Result<()> {
+        let outside = self.placement.outside.as_ref().map(AsFd::as_fd);
+        let guard = Guard::post(self.placement.sites(), self.restorer.as_ref(), outside)?;
+        self.guard = Some(guard);
+        Ok(())
+    }
+
     fn dismiss(&mut self) -> io::Result<()> {
         // Its end takes a moment: long enough to remove the leaf.
         let guard = self.guard.take().map(Guard::dismiss);
@@ -179,20 +198,15 @@ impl Starter<'_> {
         born_in_leaf: bool,
     ) -> Result<Started, Error> {
         let (stdio, mut streams) = self.streams()?;
+        let restorer = self.terminal.map(Terminal::restorer).transpose();
         let mut crew = Crew {
             placement: self.placement(own_cgroup)?,
+            restorer: restorer.during("save the terminal")?,
             guard: None,
             intermediate: None,
             command: None,
         };
-        let restorer = self
-            .terminal
-            .map(Terminal::restorer)
-            .transpose()
-            .during("save the terminal")?;
-        let outside = crew.placement.outside.as_ref().map(AsFd::as_fd);
-        let guard = Guard::post(crew.placement.sites(), restorer.as_ref(), outside);
-        crew.guard = Some(guard.during("start the guard process")?);
+        crew.post_guard().during("start the guard process")?;
         crew.placement.settle().during("make a cgroup")?;
         match &crew.placement.leaf {
             Some(leaf) => self.trace.step(|| format!("made cgroup {}", leaf.name())),

@@ -1,6 +1,7 @@
 //! The command, as the one who is signalled and waited for.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 
 use nix::unistd::Pid;
 
@@ -10,11 +11,11 @@ use crate::sys::signals::send;
 
 pub(super) struct Command<'a> {
     pid: Pid,
-    group: &'a dyn Group,
+    group: &'a mut (dyn Group + 'static),
 }
 
 impl<'a> Command<'a> {
-    pub(super) fn new(pid: Pid, group: &'a dyn Group) -> Self {
+    pub(super) fn new(pid: Pid, group: &'a mut (dyn Group + 'static)) -> Self {
         Self { pid, group }
     }
 
@@ -45,5 +46,13 @@ impl<'a> Command<'a> {
     pub(super) fn kill_all(&self) {
         self.group.kill().ok();
         self.signal_group(libc::SIGKILL);
+    }
+
+    pub(super) fn guard_end(&self) -> Option<BorrowedFd<'_>> {
+        self.group.guard_end()
+    }
+
+    pub(super) fn replace_guard(&mut self) {
+        self.group.replace_guard();
     }
 }

@@ -66,6 +66,14 @@ pub trait Group {
     /// # Errors
     /// When that cannot be done; the command's process group is then killed at least.
     fn kill(&self) -> io::Result<()>;
+
+    /// What can be read when whoever kills it after our death has ended.
+    fn guard_end(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Has another take the place of one that has ended.
+    fn replace_guard(&mut self) {}
 }
 
 /// A command that was started.
@@ -75,7 +83,7 @@ pub struct Running<'a> {
     /// Our ends of its streams.
     pub streams: Streams,
     /// Where all that it starts is.
-    pub group: &'a dyn Group,
+    pub group: &'a mut (dyn Group + 'static),
 }
 
 /// How it is supervised.

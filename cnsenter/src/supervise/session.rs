@@ -154,8 +154,10 @@ impl<'a> Session<'a> {
     fn wait_and_relay(&mut self) -> Result<bool, Error> {
         let timeout = self.timeout(Instant::now());
         let flows = || self.input.iter().chain(self.outputs.iter().map(|(f, _)| f));
-        let mut fds = Vec::with_capacity(7);
+        let mut fds = Vec::with_capacity(8);
         fds.push(PollFd::new(self.signals.as_fd(), PollFlags::POLLIN));
+        let guard = self.command.guard_end();
+        fds.extend(guard.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         for (fd, events) in flows().flat_map(Flow::interest).flatten() {
             fds.push(PollFd::new(fd, events));
         }
@@ -171,7 +173,9 @@ impl<'a> Session<'a> {
         }
         // In the order in which they were added.
         let mut results = fds.iter().filter_map(PollFd::revents);
-        let signalled = results.next().is_some_and(|revents| !revents.is_empty());
+        let mut is_next_ready = || results.next().is_some_and(|revents| !revents.is_empty());
+        let signalled = is_next_ready();
+        let unguarded = guard.is_some() && is_next_ready();
         let mut ready = [[PollFlags::empty(); 2]; 3];
         for (flow, ready) in flows().zip(&mut ready) {
             for (interest, ready) in flow.interest().iter().zip(ready) {
@@ -181,6 +185,9 @@ impl<'a> Session<'a> {
             }
         }
         drop(fds);
+        if unguarded {
+            self.command.replace_guard();
+        }
         self.relay(&ready);
         Ok(signalled)
     }

@@ -136,6 +136,7 @@ impl Drop for RawMode {
 }
 
 /// Puts a terminal back that was left raw.
+#[derive(Debug)]
 pub struct Restorer {
     fd: OwnedFd,
     saved: Termios,

@@ -125,7 +125,7 @@ impl Case {
         let running = Running {
             pid: Pid::from_raw(child.id().cast_signed()),
             streams,
-            group: &NoGroup,
+            group: &mut NoGroup,
         };
         let options = Options {
             timeout: self.timeout,
