@@ -28,4 +28,10 @@ fn execute() -> io::Result<Infallible> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    #[test]
+    fn the_program_is_small() {
+        let size = super::program::PROGRAM.len();
+        assert!(size < 4096, "{size} bytes: no longer one page");
+    }
+}

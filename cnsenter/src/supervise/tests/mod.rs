@@ -1,6 +1,5 @@
 //! Real commands, real pipes and terminals; a forked process stands for cnsenter.
 
-mod bench;
 mod ends;
 mod pipes;
 mod tty;

@@ -1,5 +1,6 @@
-//! Each test runs `pause` in a process of its own: this test binary once more, at one of the two
-//! `process_` functions.
+//! `cnsenter pause` as an init: it reaps, and ends on TERM and INT alone.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -9,23 +10,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-const PROGRAM: &str = "pause::tests::process_pause";
-const FALLBACK: &str = "pause::tests::process_fallback";
-
-#[test]
-#[ignore = "not a test: what the tests run"]
-fn process_pause() {
-    super::run();
-    unreachable!("a memfd can be executed where tests run");
-}
-
-/// In a thread of the test binary, so its other threads must not take the signals: `env` blocks
-/// them beforehand.
-#[test]
-#[ignore = "not a test: what the tests run"]
-fn process_fallback() {
-    super::program::reap_until_terminated();
-}
+/// The ways `cnsenter pause` goes: the program that it becomes, and itself where a file in memory
+/// cannot be written, and so not executed.
+const PROGRAM: &str = "";
+const FALLBACK: &str = "ulimit -f 0;";
 
 /// A pause, in the process of a shell that ran a script first; fds 3 and 4 of the script are the
 /// test's.
@@ -36,18 +24,9 @@ struct Pause {
 
 impl Pause {
     fn start(which: &str, script: &str) -> Self {
-        let blocked = if which == FALLBACK {
-            "env --block-signal"
-        } else {
-            ""
-        };
+        let script = format!("exec 3>&1 4<&0; {script} {which} exec \"$0\" pause >&2");
         let mut child = Command::new("sh")
-            .args([
-                "-c",
-                &format!("exec 3>&1 4<&0; {script} exec {blocked} \"$0\" \"$@\" >&2"),
-            ])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", which, "--ignored", "--test-threads=1"])
+            .args(["-c", &script, env!("CARGO_BIN_EXE_cnsenter")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -56,6 +35,12 @@ impl Pause {
         let output = BufReader::new(child.stdout.take().unwrap());
         let pause = Self { child, output };
         within_2s("pause starts", || pause.waits_for_a_signal());
+        let words = std::fs::read(format!("/proc/{}/cmdline", pause.pid())).unwrap();
+        assert_eq!(
+            words == b"pause\0",
+            which == PROGRAM,
+            "the way that was asked for"
+        );
         pause
     }
 
@@ -64,13 +49,8 @@ impl Pause {
     }
 
     fn waits_for_a_signal(&self) -> bool {
-        // The fallback is a thread of the test binary: any of them may be the one that waits.
-        std::fs::read_dir(format!("/proc/{}/task", self.pid()))
-            .unwrap()
-            .any(|task| {
-                std::fs::read_to_string(task.unwrap().path().join("comm"))
-                    .is_ok_and(|comm| comm == "pause\n")
-            })
+        std::fs::read_to_string(format!("/proc/{}/comm", self.pid()))
+            .is_ok_and(|comm| comm == "pause\n")
     }
 
     fn status(&self, field: &str) -> String {
@@ -214,10 +194,4 @@ fn adopts_and_reaps(which: &str) {
     });
     within_2s("pause reaps", || field_of(&orphan, "State").is_none());
     pause.ends_with_0_on(Signal::SIGTERM);
-}
-
-#[test]
-fn the_program_is_small() {
-    let size = super::program::PROGRAM.len();
-    assert!(size < 4096, "{size} bytes: no longer one page");
 }
