@@ -12,8 +12,8 @@ help: ## List the targets
 setup: ## Install and build what the tests need (as root; quick when all is there)
 	@tests/setup.sh
 
-build: ## Build cnsenter, static, as the tests use it
-	cargo build --release --target $(MUSL) -p cnsenter
+build: ## Build cnsenter and kpexec, static, as the tests use them
+	cargo build --release --target $(MUSL) -p cnsenter -p kpexec
 
 test: setup build ## All tests: unit tests, and every suite on real runtimes (as root)
 	cargo test --workspace --no-fail-fast

@@ -1,0 +1,174 @@
+//! The nodepause pod of a node.
+
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
+
+use crate::cluster::{self, Cluster};
+
+/// Where the nodepause pods are, if nothing else is said.
+pub const NAMESPACE: &str = "kpexec";
+
+/// The container of the pod that has cnsenter.
+pub const CONTAINER: &str = "nodepause";
+
+const LABEL: &str = "app.kubernetes.io/name=nodepause";
+
+/// A pod with cnsenter, on the target's node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub pod: String,
+    /// Its node.
+    pub node: String,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server's answer.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// Nothing there.
+    #[error("node {node} has no nodepause pod in namespace {namespace}")]
+    Missing {
+        /// The node.
+        node: String,
+        /// Where it was sought.
+        namespace: String,
+    },
+    /// It is there, but of no use.
+    #[error("the nodepause pod {namespace}/{pod} of node {node} does not run: {reason}")]
+    Unready {
+        /// The node.
+        node: String,
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        pod: String,
+        /// What Kubernetes says.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => Some(
+                "install it with kubectl apply -f deployments/nodepause.yaml; it is a DaemonSet, and \
+                 virtual nodes have none (--agent-namespace if it is elsewhere)"
+                    .to_owned(),
+            ),
+            Self::Unready { namespace, pod, .. } => {
+                Some(format!("kubectl -n {namespace} describe pod {pod} says more"))
+            }
+            Self::Cluster(_) => None,
+        }
+    }
+}
+
+/// Finds the node's agent, by one call that names the node.
+///
+/// # Errors
+/// When there is none that runs.
+pub async fn find(cluster: &Cluster, namespace: &str, node: &str) -> Result<Agent, Error> {
+    let pods = cluster
+        .pods(namespace, LABEL, &format!("spec.nodeName={node}"))
+        .await?;
+    let name = choose(&pods).map_err(|worst| match worst {
+        None => Error::Missing {
+            node: node.to_owned(),
+            namespace: namespace.to_owned(),
+        },
+        Some((pod, reason)) => Error::Unready {
+            node: node.to_owned(),
+            namespace: namespace.to_owned(),
+            pod,
+            reason,
+        },
+    })?;
+    Ok(Agent {
+        namespace: namespace.to_owned(),
+        pod: name,
+        node: node.to_owned(),
+    })
+}
+
+/// The name of the pod that runs; of two, as there are during an update, the one that stays.
+fn choose(pods: &[Pod]) -> Result<String, Option<(String, String)>> {
+    let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
+    let running = pods.iter().filter(|pod| obstacle(pod).is_none());
+    if let Some(pod) = running.min_by_key(|pod| pod.metadata.deletion_timestamp.is_some()) {
+        return Ok(name(pod));
+    }
+    let first = pods.first();
+    Err(first.map(|pod| (name(pod), obstacle(pod).unwrap_or_default())))
+}
+
+/// Why a pod's agent cannot be entered; None if it can. One that is being deleted still can.
+fn obstacle(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|status| status.container_statuses.as_deref());
+    let agent = containers
+        .unwrap_or_default()
+        .iter()
+        .find(|c| c.name == CONTAINER);
+    match agent.and_then(|agent| agent.state.as_ref()) {
+        Some(ContainerState {
+            running: Some(_), ..
+        }) => None,
+        Some(ContainerState {
+            waiting: Some(waiting),
+            ..
+        }) => {
+            let words = [waiting.reason.as_deref(), waiting.message.as_deref()];
+            Some(words.into_iter().flatten().collect::<Vec<_>>().join(": "))
+        }
+        Some(ContainerState {
+            terminated: Some(end),
+            ..
+        }) => Some(format!("it ended with exit code {}", end.exit_code)),
+        _ => {
+            let phase = status.and_then(|status| status.phase.as_deref());
+            Some(format!("it is {}", phase.unwrap_or("not started")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, state: serde_json::Value) -> Pod {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"name": name},
+            "status": {"phase": "Pending", "containerStatuses": [{
+                "name": CONTAINER, "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                "state": state,
+            }]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_one_that_runs_and_stays_is_taken() {
+        let runs = || serde_json::json!({"running": {}});
+        let mut old = pod("old", runs());
+        old.metadata.deletion_timestamp =
+            serde_json::from_value(serde_json::json!("2026-01-01T00:00:00Z")).unwrap();
+        let new = pod("new", runs());
+        let starting = pod(
+            "starting",
+            serde_json::json!({"waiting": {"reason": "ErrImagePull"}}),
+        );
+        assert_eq!(choose(&[old.clone(), new]), Ok("new".into()));
+        assert_eq!(choose(&[starting.clone(), old]), Ok("old".into()));
+        assert_eq!(
+            choose(&[starting]),
+            Err(Some(("starting".into(), "ErrImagePull".into())))
+        );
+        assert_eq!(choose(&[]), Err(None));
+    }
+}

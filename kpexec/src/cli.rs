@@ -1,0 +1,341 @@
+//! The command line: clap's types, and what they come to. No I/O.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::Selection;
+use crate::request::{Caller, Error, Io, Named, Request, RunArgs};
+
+const EXAMPLES: &str = "\
+Examples:
+  kpexec web-0 -- ip addr               in the pod's first container, as root
+  kpexec -it deploy/web -- sh           a shell in one of a deployment's pods
+  kpexec -n shop web-0 -c app -- ss -tlnp
+  tar c . | kpexec -i web-0 -- tar x -C /srv
+
+Exit status: the command's own; 128+N if it died of signal N; 1 if nothing was run;
+125 if the container could not be entered; 126 if the command cannot be executed;
+127 if it was not found; 255 if the connection was lost.";
+
+const USAGE: &str = "kpexec [OPTIONS] (POD | TYPE/NAME) [-c CONTAINER] -- COMMAND [ARG...]";
+
+/// Run a command in any pod's container, with full privileges.
+#[derive(Debug, Parser)]
+#[command(
+    name = "kpexec",
+    version,
+    about,
+    after_help = EXAMPLES,
+    override_usage = "kpexec [OPTIONS] (POD | TYPE/NAME) [-c CONTAINER] -- COMMAND [ARG...]\n       kpexec version",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    args_override_self = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    /// Everything that runs a command.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// Everything else.
+    #[command(subcommand)]
+    pub command: Option<Sub>,
+}
+
+/// What is there besides running a command.
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+pub enum Sub {
+    /// Print the version
+    Version,
+}
+
+/// Running a command.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    /// The pod, or what it belongs to: deploy/web, sts/db, svc/web, job/sync ...
+    #[arg(value_name = "POD | TYPE/NAME")]
+    pub target: Option<String>,
+    /// The command, after "--"
+    #[arg(value_name = "COMMAND", last = true)]
+    pub command: Vec<OsString>,
+
+    /// The container [default: the pod's default container, else its first]
+    #[arg(short, long, value_name = "NAME")]
+    pub container: Option<String>,
+    /// Pass stdin on; without it the command reads /dev/null
+    #[arg(short = 'i', long)]
+    pub stdin: bool,
+    /// Give the command a terminal (with -i, on a terminal)
+    #[arg(short = 't', long)]
+    pub tty: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// How long to wait for a pod that does not run yet
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_timeout)]
+    pub pod_running_timeout: Duration,
+
+    /// How to reach the cluster.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// What cnsenter is told.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// How to reach the cluster: kubectl's words.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct ClusterArgs {
+    /// The namespace [default: the context's]
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// The kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The kubeconfig's cluster
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// The kubeconfig's user (kubectl's --user; here that is who runs the command)
+    #[arg(long, value_name = "NAME")]
+    pub kubeconfig_user: Option<String>,
+    /// Act as this user
+    #[arg(long = "as", value_name = "USER")]
+    pub as_user: Option<String>,
+    /// Act as a member of this group; may be repeated
+    #[arg(long, value_name = "GROUP")]
+    pub as_group: Vec<String>,
+    /// Act as the user of this UID
+    #[arg(long, value_name = "UID")]
+    pub as_uid: Option<String>,
+    /// How long one answer of the API server may take, 0 for ever [default: 5s]
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
+    pub request_timeout: Option<Duration>,
+    /// The namespace of the nodepause pods
+    #[arg(long, value_name = "NAME", default_value = crate::agent::NAMESPACE)]
+    pub agent_namespace: String,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run a command.
+    Exec(Box<ExecArgs>),
+    /// Do something else.
+    Sub(Sub),
+}
+
+/// Reads the command line. A line with "--" runs a command, whatever the pod is called.
+///
+/// # Errors
+/// clap's, which also carry `--help` and `--version`.
+pub fn parse(args: &[OsString]) -> Result<Invocation, clap::Error> {
+    if args.iter().any(|a| a == "--") {
+        let matches = ExecArgs::augment_args(base_command()).try_get_matches_from(args)?;
+        let exec = ExecArgs::from_arg_matches(&matches)?;
+        if exec.command.is_empty() {
+            return Err(missing(
+                "you must specify at least one command for the container",
+            ));
+        }
+        if exec.target.is_none() {
+            return Err(missing("pod, type/name must be specified"));
+        }
+        return Ok(Invocation::Exec(Box::new(exec)));
+    }
+    let cli = Cli::try_parse_from(args).map_err(say_separator)?;
+    match cli.command {
+        Some(sub) => Ok(Invocation::Sub(sub)),
+        None => Err(no_separator()),
+    }
+}
+
+/// What somebody who is used to `docker exec` needs to hear, instead of what clap makes of it.
+fn say_separator(error: clap::Error) -> clap::Error {
+    let names_flag = |value: &ContextValue| value.to_string().starts_with('-');
+    match error.kind() {
+        ErrorKind::UnknownArgument
+            if !error.get(ContextKind::InvalidArg).is_some_and(names_flag) =>
+        {
+            no_separator()
+        }
+        _ => error,
+    }
+}
+
+fn no_separator() -> clap::Error {
+    missing(
+        "no \"--\" before a command; write kpexec [OPTIONS] (POD | TYPE/NAME) -- COMMAND [ARG...]",
+    )
+}
+
+fn missing(text: &str) -> clap::Error {
+    clap::Error::raw(ErrorKind::MissingRequiredArgument, text)
+}
+
+/// The command without its subcommands, under the same name and help.
+fn base_command() -> clap::Command {
+    clap::Command::new("kpexec")
+        .version(env!("CARGO_PKG_VERSION"))
+        .args_override_self(true)
+        .about("Run a command in any pod's container, with full privileges")
+        .override_usage(USAGE)
+        .after_help(EXAMPLES)
+}
+
+/// The whole command, for completion and the man page.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+impl ExecArgs {
+    /// The request that these arguments make.
+    ///
+    /// # Errors
+    /// When a value has no meaning; the message says what to write.
+    pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
+        let io = self.chosen_io(caller);
+        Ok(Request {
+            target: Named::parse(self.target.as_deref().unwrap_or_default())?,
+            container: self.container,
+            run: self.run.validated(caller)?,
+            command: self.command,
+            io,
+            quiet: self.quiet,
+            pod_running_timeout: self.pod_running_timeout,
+            request_timeout: self.cluster.request_timeout,
+            namespace: self.cluster.namespace,
+            agent_namespace: self.cluster.agent_namespace,
+            selection: Selection {
+                file: self.cluster.kubeconfig,
+                context: self.cluster.context,
+                cluster: self.cluster.cluster,
+                user: self.cluster.kubeconfig_user,
+                as_user: self.cluster.as_user,
+                as_groups: self.cluster.as_group,
+                as_uid: self.cluster.as_uid,
+            },
+        })
+    }
+
+    /// As kubectl: `-t` counts only with `-i`, and only on a terminal.
+    fn chosen_io(&self, caller: &Caller) -> Io {
+        let wanted = self.tty && self.stdin;
+        Io {
+            stdin: self.stdin,
+            tty: wanted && caller.stdin_is_tty,
+            tty_refused: wanted && !caller.stdin_is_tty,
+        }
+    }
+}
+
+/// A time as kubectl takes it: `30s`, `1m30s`, a number of seconds, 0 for ever.
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds
+        .or_else(|_| humantime::parse_duration(text))
+        .map_err(|_| "write a time such as 30s, 5m or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(words: &[&str]) -> Vec<OsString> {
+        ["kpexec"].iter().chain(words).map(OsString::from).collect()
+    }
+
+    fn request(words: &[&str], caller: &Caller) -> Request {
+        match parse(&args(words)).unwrap() {
+            Invocation::Exec(exec) => exec.into_request(caller).unwrap(),
+            Invocation::Sub(sub) => panic!("{sub:?}"),
+        }
+    }
+
+    fn error(words: &[&str]) -> String {
+        parse(&args(words)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        command().debug_assert();
+        ExecArgs::augment_args(base_command()).debug_assert();
+    }
+
+    #[test]
+    fn a_pod_may_be_called_like_a_subcommand() {
+        let request = request(&["version", "--", "id"], &Caller::default());
+        assert_eq!(request.target, Named::parse("version").unwrap());
+        assert_eq!(request.command, ["id"]);
+        let sub = parse(&args(&["version"]));
+        assert!(matches!(sub, Ok(Invocation::Sub(Sub::Version))));
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        for words in [&["web", "id"][..], &["web"], &["-n", "shop", "web", "id"]] {
+            assert!(
+                error(words).contains("no \"--\""),
+                "{words:?}: {}",
+                error(words)
+            );
+        }
+        assert!(error(&["web", "--"]).contains("at least one command for the container"));
+        assert!(error(&["--", "id"]).contains("pod, type/name must be specified"));
+        assert!(!error(&["--nonsense"]).contains("no \"--\""));
+        assert!(error(&["web", "extra", "--", "id"]).contains("extra"));
+    }
+
+    #[test]
+    fn flags_of_the_command_are_the_commands() {
+        let request = request(&["web", "--", "ls", "-n", "--", "-t"], &Caller::default());
+        assert_eq!(request.command, ["ls", "-n", "--", "-t"]);
+        assert_eq!(request.namespace, None);
+    }
+
+    #[test]
+    fn of_a_flag_given_twice_the_last_counts() {
+        let words = [
+            "-n", "a", "-n", "b", "-e", "A=1", "-e", "B=2", "x", "--", "id",
+        ];
+        let request = request(&words, &Caller::default());
+        assert_eq!(request.namespace.as_deref(), Some("b"));
+        assert_eq!(request.run.env.len(), 2);
+    }
+
+    #[test]
+    fn a_terminal_is_given_as_kubectl_does() {
+        let io = |words: &[&str], stdin_is_tty| {
+            let words: Vec<_> = words.iter().copied().chain(["x", "--", "id"]).collect();
+            let caller = Caller {
+                stdin_is_tty,
+                ..Caller::default()
+            };
+            let io = request(&words, &caller).io;
+            (io.stdin, io.tty, io.tty_refused)
+        };
+        assert_eq!(io(&[], true), (false, false, false));
+        assert_eq!(io(&["-t"], true), (false, false, false));
+        assert_eq!(io(&["-i"], true), (true, false, false));
+        assert_eq!(io(&["-it"], true), (true, true, false));
+        assert_eq!(io(&["-it"], false), (true, false, true));
+    }
+
+    #[test]
+    fn times_are_read_as_kubectl_reads_them() {
+        assert_eq!(parse_timeout("1m0s"), Ok(Duration::from_secs(60)));
+        assert_eq!(parse_timeout("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(parse_timeout("0"), Ok(Duration::ZERO));
+        for bad in ["", "-1s", "5x"] {
+            assert!(parse_timeout(bad).is_err(), "{bad:?}");
+        }
+    }
+}

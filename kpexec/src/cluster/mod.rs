@@ -1,0 +1,185 @@
+//! The API server: few calls, each with a time limit, and errors in kubectl's words.
+
+mod connect;
+mod error;
+
+use std::time::Duration;
+
+use http::Uri;
+use k8s_openapi::List;
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::Client;
+use kube::client::Body;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+
+use crate::config::Access;
+
+pub use error::Error;
+
+/// How long one answer may take if nothing else is said: a laptop's user waits no longer.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What is left as it is in a path or query.
+const PLAIN: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A cluster's API server.
+#[derive(Clone)]
+pub struct Cluster {
+    client: Client,
+    /// Host and port, for messages.
+    host: String,
+    /// How long one answer may take; None: for ever.
+    timeout: Option<Duration>,
+    /// The namespace that holds where none is given.
+    pub default_namespace: String,
+}
+
+impl Cluster {
+    /// A client for the cluster; nothing is sent yet. A `timeout` of zero is none.
+    ///
+    /// # Errors
+    /// When certificates or keys cannot be used.
+    pub fn new(access: Access, timeout: Option<Duration>) -> Result<Self, Error> {
+        let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
+        let host = host_of(&access.config.cluster_url);
+        let default_namespace = access.config.default_namespace.clone();
+        let client = connect::client(access).map_err(|e| Error::new(&host, e))?;
+        let timeout = (!timeout.is_zero()).then_some(timeout);
+        Ok(Self {
+            client,
+            host,
+            timeout,
+            default_namespace,
+        })
+    }
+
+    /// Host and port of the API server.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// One pod.
+    ///
+    /// # Errors
+    /// The server's; of a namespace that is not there that, as kubectl has it.
+    pub async fn pod(&self, namespace: &str, name: &str) -> Result<Pod, Error> {
+        let [namespace, name] = [namespace, name].map(encoded);
+        let namespace = format!("/api/v1/namespaces/{namespace}");
+        match self.get(&format!("{namespace}/pods/{name}")).await {
+            Err(error) if error.is_not_found() => match self.get::<Namespace>(&namespace).await {
+                Err(missing) if missing.is_not_found() => Err(missing),
+                _ => Err(error),
+            },
+            answer => answer,
+        }
+    }
+
+    /// The pods of a namespace that have these labels and fields.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn pods(
+        &self,
+        namespace: &str,
+        labels: &str,
+        fields: &str,
+    ) -> Result<Vec<Pod>, Error> {
+        let [namespace, labels, fields] = [namespace, labels, fields].map(encoded);
+        let path = format!(
+            "/api/v1/namespaces/{namespace}/pods?labelSelector={labels}&fieldSelector={fields}"
+        );
+        Ok(self.get::<List<Pod>>(&path).await?.items)
+    }
+
+    /// Any object, by its path.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.request(http::Request::get(path).body(Vec::new()))
+            .await
+    }
+
+    /// Whether we may do `verb` on a subresource of a pod; None if the server does not say.
+    pub async fn may(
+        &self,
+        verb: &str,
+        namespace: &str,
+        pod: &str,
+        subresource: &str,
+    ) -> Option<bool> {
+        let review = SelfSubjectAccessReview {
+            spec: SelfSubjectAccessReviewSpec {
+                resource_attributes: Some(ResourceAttributes {
+                    verb: Some(verb.to_owned()),
+                    namespace: Some(namespace.to_owned()),
+                    resource: Some("pods".to_owned()),
+                    subresource: Some(subresource.to_owned()),
+                    name: Some(pod.to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SelfSubjectAccessReviewSpec::default()
+            },
+            ..SelfSubjectAccessReview::default()
+        };
+        let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(serde_json::to_vec(&review).ok()?);
+        let answer: SelfSubjectAccessReview = self.request(request).await.ok()?;
+        Some(answer.status?.allowed)
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        request: Result<http::Request<Vec<u8>>, http::Error>,
+    ) -> Result<T, Error> {
+        let request = request.map_err(|e| Error::new(&self.host, kube::Error::HttpError(e)))?;
+        self.within(self.client.request(request)).await
+    }
+
+    /// Sends a request whose answer is not an object.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(&self, request: http::Request<Body>) -> Result<http::Response<Body>, Error> {
+        self.within(self.client.send(request)).await
+    }
+
+    async fn within<T>(
+        &self,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Error> {
+        let Some(limit) = self.timeout else {
+            return call.await.map_err(|e| Error::new(&self.host, e));
+        };
+        match tokio::time::timeout(limit, call).await {
+            Ok(answer) => answer.map_err(|e| Error::new(&self.host, e)),
+            Err(_) => Err(Error::TimedOut {
+                host: self.host.clone(),
+                limit,
+            }),
+        }
+    }
+}
+
+/// A word as part of a path or a query.
+#[must_use]
+pub fn encoded(word: &str) -> String {
+    utf8_percent_encode(word, &PLAIN).to_string()
+}
+
+fn host_of(server: &Uri) -> String {
+    server
+        .authority()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}

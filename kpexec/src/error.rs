@@ -1,0 +1,189 @@
+//! What ends kpexec before, or instead of, its command, and how that is told.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+use cnsenter_protocol::exit::NOTHING_RAN;
+
+use crate::{agent, cluster, config, request, session, target, transport};
+
+/// What ended kpexec before, or instead of, its command.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line's words are off.
+    #[error("{0}")]
+    Usage(clap::Error),
+    /// One of its values is.
+    #[error(transparent)]
+    Request(#[from] request::Error),
+    /// No cluster.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The API server.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// No such container.
+    #[error(transparent)]
+    Target(#[from] target::Error),
+    /// Nobody to enter it.
+    #[error(transparent)]
+    Agent(#[from] agent::Error),
+    /// The request cannot be written.
+    #[error(transparent)]
+    Encode(#[from] cnsenter_protocol::request::Error),
+    /// No way to the node.
+    #[error(transparent)]
+    Transport(#[from] transport::Error),
+    /// The session failed.
+    #[error(transparent)]
+    Session(#[from] session::Error),
+    /// A step of our own failed.
+    #[error("cannot {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The exit code (session-protocol's table).
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Session(error) => error.exit_code(),
+            // Asked for help: that is no failure.
+            Self::Usage(error) if !error.use_stderr() => 0,
+            _ => NOTHING_RAN,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Agent(error) => error.hint(),
+            Self::Config(config::Error::None(_)) => {
+                Some("write one, or name it with --kubeconfig FILE".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the message is a sentence of its own, as kubectl has some.
+    fn is_sentence(&self) -> bool {
+        matches!(
+            self,
+            Self::Cluster(_)
+                | Self::Target(target::Error::Cluster(_))
+                | Self::Agent(agent::Error::Cluster(_))
+                | Self::Transport(_)
+        )
+    }
+
+    /// Prints the error and its causes, once, on one line, and what to do on a second one.
+    pub fn print(&self) {
+        if let Self::Usage(error) = self {
+            return print_usage(error);
+        }
+        let mut line = if self.is_sentence() {
+            String::new()
+        } else {
+            "error: ".to_owned()
+        };
+        line.push_str(&self.to_string());
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            // Some of other crates' errors have their causes' words in their own.
+            let words = describe(cause);
+            if !line.ends_with(&words) {
+                line.push_str(": ");
+                line.push_str(&words);
+            }
+            source = cause.source();
+        }
+        if let Some(hint) = self.hint() {
+            line.push_str("\n  ");
+            line.push_str(&hint);
+        }
+        say(printable(&line));
+    }
+}
+
+/// A cause in words; the standard library adds "(os error N)".
+fn describe(cause: &(dyn std::error::Error + 'static)) -> String {
+    let words = cause.to_string();
+    match words.rfind(" (os error ") {
+        Some(end) if cause.is::<io::Error>() => words[..end].to_owned(),
+        _ => words,
+    }
+}
+
+/// Help as clap has it, to stdout if it was asked for; of an error what is wrong, on one line.
+fn print_usage(error: &clap::Error) {
+    use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as NothingGiven;
+    if !error.use_stderr() || error.kind() == NothingGiven {
+        let _ = error.print();
+        return;
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let told = text.split("\n\nUsage:").next().unwrap_or(text);
+    let told = told.split("\n\nFor more").next().unwrap_or(told);
+    let words: Vec<_> = told
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty())
+        .collect();
+    // What clap has nothing to add to needs no help either.
+    let hint = if told.len() < text.len() {
+        "\n  kpexec --help says more"
+    } else {
+        ""
+    };
+    say(format!("error: {}{hint}", printable(&words.join(" "))));
+}
+
+/// Text with its line breaks, but nothing else that moves a terminal (CVE-2021-25743): names and
+/// messages come from the cluster.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let plain = |c: char| c == '\n' || !(c.is_control() || is_format(c));
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if plain(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_default());
+        }
+    }
+    shown
+}
+
+/// Invisible characters that reorder the text around them (CVE-2021-42574).
+fn is_format(c: char) -> bool {
+    matches!(u32::from(c), 0x61c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff)
+}
+
+/// A line on stderr, by one write. Nobody is left to be told if that fails, and no reason to end.
+pub(crate) fn say(text: impl Display) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_a_terminal_is_shown() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc\r"), "a\\u{1b}[2Jb\nc\\r");
+        assert_eq!(printable("größe\u{202e}"), "größe\\u{202e}");
+    }
+
+    #[test]
+    fn kubectls_sentences_are_left_alone() {
+        let refused = || cluster::Error::Refused("h:1".into());
+        assert!(Error::Target(target::Error::Cluster(refused())).is_sentence());
+        assert!(!Error::Target(target::Error::Completed("Failed".into())).is_sentence());
+        assert_eq!(Error::Cluster(refused()).exit_code(), 1);
+    }
+}

@@ -1,0 +1,16 @@
+//! kpexec: run a command in any pod's container, with full privileges.
+//!
+//! [`target`] finds the container, [`agent`] the cnsenter on its node, [`transport`] the way there,
+//! and [`session`] stays with the command to its end. ARCHITECTURE.md has the picture.
+
+pub mod agent;
+pub mod cli;
+pub mod cluster;
+pub mod config;
+pub mod error;
+pub mod request;
+pub mod run;
+pub mod session;
+pub mod target;
+pub mod trace;
+pub mod transport;

@@ -1,0 +1,461 @@
+//! What is asked for, validated.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use cnsenter_protocol as protocol;
+
+use crate::config::Selection;
+use crate::target::{Kind, Pods, Target};
+
+/// What a run is to do.
+#[derive(Debug)]
+pub struct Request {
+    /// POD or TYPE/NAME.
+    pub target: Named,
+    /// `-c`.
+    pub container: Option<String>,
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// The command's streams.
+    pub io: Io,
+    /// `-q`.
+    pub quiet: bool,
+    /// What cnsenter is told.
+    pub run: Run,
+    /// `--pod-running-timeout`.
+    pub pod_running_timeout: Duration,
+    /// `--request-timeout`.
+    pub request_timeout: Option<Duration>,
+    /// `-n`.
+    pub namespace: Option<String>,
+    /// `--agent-namespace`.
+    pub agent_namespace: String,
+    /// Which cluster, as whom.
+    pub selection: Selection,
+}
+
+/// The command's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Io {
+    /// It reads what we read.
+    pub stdin: bool,
+    /// It gets a terminal.
+    pub tty: bool,
+    /// A terminal was asked for, and there is none.
+    pub tty_refused: bool,
+}
+
+/// What is known of the caller besides the command line.
+#[derive(Debug, Default)]
+pub struct Caller {
+    /// Whether stdin is a terminal.
+    pub stdin_is_tty: bool,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+impl Caller {
+    /// A variable.
+    #[must_use]
+    pub fn var(&self, name: &OsStr) -> Option<&OsString> {
+        self.env.iter().find(|(k, _)| k == name).map(|(_, v)| v)
+    }
+}
+
+/// A pod, or what has pods.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// TYPE.
+    pub kind: Kind,
+    /// NAME.
+    pub name: String,
+}
+
+/// What is wrong with a value of the command line.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Error {
+    /// TYPE is none of ours.
+    #[error(
+        "{0:?} is no resource type whose pods kpexec finds; it is pod, deployment, replicaset, \
+         statefulset, daemonset, job, cronjob, service or replicationcontroller"
+    )]
+    Kind(String),
+    /// Not one slash.
+    #[error("arguments in resource/name form may not have more than one slash")]
+    Slashes,
+    /// `TYPE/` or `/NAME`.
+    #[error("arguments in resource/name form must have a single resource and name")]
+    HalfNamed,
+    /// What no object is called.
+    #[error("invalid resource name {name:?}: [{why}]")]
+    Name {
+        /// It.
+        name: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// `-e` without a name.
+    #[error("{0:?} is no variable; write NAME=VALUE, or NAME to pass the caller's on")]
+    Env(String),
+}
+
+impl Named {
+    /// Reads POD or TYPE/NAME.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let (kind, name) = match text.split_once('/') {
+            None => ("pod", text),
+            Some((_, name)) if name.contains('/') => return Err(Error::Slashes),
+            Some((kind, name)) if kind.is_empty() || name.is_empty() => {
+                return Err(Error::HalfNamed);
+            }
+            Some(parts) => parts,
+        };
+        // As the API server has it for parts of a path.
+        let why = match name {
+            "" => Some("may not be empty"),
+            "." => Some("may not be '.'"),
+            ".." => Some("may not be '..'"),
+            _ => name.contains('%').then_some("may not contain '%'"),
+        };
+        if let Some(why) = why {
+            let name = name.to_owned();
+            return Err(Error::Name { name, why });
+        }
+        let kind = Kind::parse(kind).ok_or_else(|| Error::Kind(kind.to_owned()))?;
+        Ok(Self {
+            kind,
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind.pods {
+            Pods::Itself => f.write_str(&self.name),
+            _ => write!(f, "{}/{}", self.kind.singular, self.name),
+        }
+    }
+}
+
+/// What cnsenter is told: the same words as its own.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Run as this user: UID[:GID] or NAME[:GROUP] of the container [default: 0:0]
+    #[arg(
+        short,
+        long,
+        value_name = "USER[:GROUP]",
+        help_heading = "Identity and environment"
+    )]
+    pub user: Option<String>,
+    /// Also be in these groups
+    #[arg(
+        long,
+        value_name = "GROUP",
+        value_delimiter = ',',
+        help_heading = "Identity and environment"
+    )]
+    pub group_add: Vec<String>,
+    /// Working directory [default: the container's own]
+    #[arg(
+        short,
+        long,
+        value_name = "DIR",
+        help_heading = "Identity and environment"
+    )]
+    pub workdir: Option<OsString>,
+    /// Set a variable, or with its name alone pass the caller's on
+    #[arg(
+        short,
+        long,
+        value_name = "NAME[=VALUE]",
+        help_heading = "Identity and environment"
+    )]
+    pub env: Vec<OsString>,
+    /// Start from an empty environment instead of the container's
+    #[arg(long, help_heading = "Identity and environment")]
+    pub clear_env: bool,
+
+    /// Enter these namespaces only [default: all that differ]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        help_heading = "What is entered"
+    )]
+    pub namespaces: Option<Vec<Namespace>>,
+    /// Stay out of the container's user namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_user: bool,
+    /// Stay out of its cgroup namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_cgroup: bool,
+    /// Stay out of its IPC namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_ipc: bool,
+    /// Stay out of its UTS namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_uts: bool,
+    /// Stay out of its network namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_net: bool,
+    /// Stay out of its PID namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_pid: bool,
+    /// Stay out of its time namespace
+    #[arg(long, help_heading = "What is entered")]
+    pub no_time: bool,
+    /// Stay out of its mount namespace: the agent's programs and environment
+    #[arg(long, help_heading = "What is entered")]
+    pub no_mount: bool,
+    /// Which cgroup the command runs in: its own, or the container's with its limits [default: own]
+    #[arg(long, value_enum, help_heading = "What is entered")]
+    pub cgroup: Option<Cgroup>,
+
+    /// End the command after this time (30s, 5m): TERM, 5 s later KILL
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// How long the command outlives a connection that is silent [default: 60s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub lease: Option<Duration>,
+    /// End what the command left in the background when it ends
+    #[arg(long)]
+    pub kill_on_exit: bool,
+    /// Say each step on stderr, with its time
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// The kinds of namespaces (namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+#[expect(missing_docs, reason = "namespaces(7) has them")]
+pub enum Namespace {
+    User,
+    Cgroup,
+    Ipc,
+    Uts,
+    Net,
+    Pid,
+    Time,
+    Mount,
+}
+
+/// `--cgroup`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Cgroup {
+    /// A group of the command's own: the container's limits do not hold.
+    Own,
+    /// The container's: its limits hold, for better or worse.
+    Target,
+}
+
+/// A variable's name and value.
+pub type Variable = (Vec<u8>, Vec<u8>);
+
+/// What cnsenter is told, validated as far as that can be done without the container.
+#[derive(Debug, Default)]
+#[expect(missing_docs, reason = "they are those of RunArgs")]
+pub struct Run {
+    pub user: Option<String>,
+    pub groups: Vec<String>,
+    pub workdir: Option<OsString>,
+    pub env: Vec<Variable>,
+    pub clear_env: bool,
+    pub namespaces: Option<Vec<Namespace>>,
+    pub cgroup: Option<Cgroup>,
+    pub timeout: Option<Duration>,
+    pub lease: Option<Duration>,
+    pub kill_on_exit: bool,
+    pub verbose: bool,
+    /// TERM of the caller.
+    pub term: Option<String>,
+}
+
+impl RunArgs {
+    /// # Errors
+    /// When a value has no meaning.
+    pub fn validated(self, caller: &Caller) -> Result<Run, Error> {
+        Ok(Run {
+            env: self.chosen_env(caller)?,
+            namespaces: self.chosen_namespaces(),
+            term: caller
+                .var(OsStr::new("TERM"))
+                .and_then(|term| term.to_str())
+                .map(str::to_owned),
+            user: self.user,
+            groups: self.group_add,
+            workdir: self.workdir,
+            clear_env: self.clear_env,
+            cgroup: self.cgroup,
+            timeout: self.timeout,
+            lease: self.lease,
+            kill_on_exit: self.kill_on_exit,
+            verbose: self.verbose,
+        })
+    }
+
+    /// None if nothing is said about them.
+    fn chosen_namespaces(&self) -> Option<Vec<Namespace>> {
+        let unwanted = |ns| match ns {
+            Namespace::User => self.no_user,
+            Namespace::Cgroup => self.no_cgroup,
+            Namespace::Ipc => self.no_ipc,
+            Namespace::Uts => self.no_uts,
+            Namespace::Net => self.no_net,
+            Namespace::Pid => self.no_pid,
+            Namespace::Time => self.no_time,
+            Namespace::Mount => self.no_mount,
+        };
+        let all = Namespace::value_variants();
+        let wanted = self.namespaces.as_deref().unwrap_or(all);
+        let chosen = all
+            .iter()
+            .copied()
+            .filter(|ns| wanted.contains(ns) && !unwanted(*ns));
+        let chosen: Vec<_> = chosen.collect();
+        (chosen.len() < all.len()).then_some(chosen)
+    }
+
+    fn chosen_env(&self, caller: &Caller) -> Result<Vec<Variable>, Error> {
+        let mut env = Vec::with_capacity(self.env.len());
+        for item in &self.env {
+            let bytes = item.as_encoded_bytes();
+            let (name, value) = match bytes.iter().position(|b| *b == b'=') {
+                Some(0) => return Err(Error::Env(item.to_string_lossy().into_owned())),
+                Some(at) => (&bytes[..at], &bytes[at + 1..]),
+                // As docker and nerdctl: a name that the caller has not set is left out.
+                None => match caller.var(item) {
+                    Some(value) => (bytes, value.as_encoded_bytes()),
+                    None if item.is_empty() => return Err(Error::Env(String::new())),
+                    None => continue,
+                },
+            };
+            env.push((name.to_vec(), value.to_vec()));
+        }
+        Ok(env)
+    }
+}
+
+impl Namespace {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+}
+
+impl Request {
+    /// The request for cnsenter, through the agent on the target's node.
+    #[must_use]
+    pub fn for_cnsenter(&self, target: &Target, size: Option<protocol::Size>) -> protocol::Request {
+        let run = &self.run;
+        let bytes = |word: &OsString| word.as_encoded_bytes().to_vec();
+        let target = protocol::Target {
+            namespace: target.namespace.clone(),
+            pod: target.pod.clone(),
+            uid: Some(target.uid.clone()),
+            container: Some(target.container.clone()),
+            container_id: Some(target.container_id.clone()),
+        };
+        let command = self.command.iter().map(bytes).collect();
+        protocol::Request {
+            stdin: self.io.stdin,
+            tty: self.io.tty.then(|| protocol::Tty {
+                term: run.term.clone(),
+                size,
+            }),
+            user: run.user.clone(),
+            groups: run.groups.clone(),
+            workdir: run.workdir.as_ref().map(bytes),
+            env: run.env.clone(),
+            clear_env: run.clear_env,
+            namespaces: run
+                .namespaces
+                .as_ref()
+                .map(|all| all.iter().map(|ns| ns.name()).collect()),
+            cgroup: run.cgroup.map(|cgroup| match cgroup {
+                Cgroup::Own => protocol::CgroupChoice::Own,
+                Cgroup::Target => protocol::CgroupChoice::Target,
+            }),
+            timeout: run.timeout,
+            lease: run.lease,
+            kill_on_exit: run.kill_on_exit,
+            in_agent: true,
+            verbose: run.verbose,
+            ..protocol::Request::new(target, protocol::Profile::Full, command)
+        }
+    }
+}
+
+/// A time such as `30s`, `5m` or `1h30m`, or a number of seconds; more than zero.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map(Duration::from_secs);
+    seconds
+        .or_else(|_| humantime::parse_duration(text))
+        .ok()
+        .filter(|d| !d.is_zero())
+        .ok_or_else(|| "write a time such as 30s, 5m or 1h30m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_read_as_kubectl_reads_them() {
+        let named = |text| Named::parse(text).map(|n| (n.kind.plural, n.name));
+        assert_eq!(named("web-0"), Ok(("pods", "web-0".into())));
+        assert_eq!(named("po/web-0"), Ok(("pods", "web-0".into())));
+        assert_eq!(named("deploy/web"), Ok(("deployments", "web".into())));
+        assert_eq!(named("deploy/web/x"), Err(Error::Slashes));
+        assert_eq!(named("deploy/"), Err(Error::HalfNamed));
+        assert_eq!(named("node/n"), Err(Error::Kind("node".into())));
+        for bad in ["", ".", "..", "a%2fb"] {
+            assert!(matches!(named(bad), Err(Error::Name { .. })), "{bad:?}");
+        }
+        assert_eq!(Named::parse("svc/web").unwrap().to_string(), "service/web");
+    }
+
+    fn args(change: impl FnOnce(&mut RunArgs)) -> Run {
+        #[derive(clap::Parser)]
+        struct Only {
+            #[command(flatten)]
+            run: RunArgs,
+        }
+        let mut run = <Only as clap::Parser>::parse_from(["kpexec"]).run;
+        change(&mut run);
+        let env = vec![("TERM".into(), "xterm".into()), ("LANG".into(), "C".into())];
+        run.validated(&Caller {
+            env,
+            ..Caller::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn namespaces_are_told_only_if_some_are_left_out() {
+        assert_eq!(args(|_| {}).namespaces, None);
+        let chosen = args(|run| {
+            run.namespaces = Some(vec![Namespace::Net, Namespace::Uts]);
+            run.no_uts = true;
+        });
+        assert_eq!(chosen.namespaces, Some(vec![Namespace::Net]));
+    }
+
+    #[test]
+    fn environment_is_taken_by_value_or_from_the_caller() {
+        let run = args(|run| run.env = vec!["A=1=2".into(), "LANG".into(), "UNSET".into()]);
+        let pair = |k: &str, v: &str| (k.as_bytes().to_vec(), v.as_bytes().to_vec());
+        assert_eq!(run.env, [pair("A", "1=2"), pair("LANG", "C")]);
+        assert_eq!(run.term.as_deref(), Some("xterm"));
+    }
+}

@@ -1,0 +1,134 @@
+//! The program's story: from the command line to the command's exit code.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use crate::cli::{ExecArgs, Invocation, Sub};
+use crate::cluster::Cluster;
+use crate::error::{Error, printable, say};
+use crate::request::{Caller, Request};
+use crate::session::{Ending, Options};
+use crate::target::Wanted;
+use crate::trace::Trace;
+use crate::{agent, cli, config, session, target, transport};
+
+/// Runs kpexec.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            error.print();
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(args: &[OsString]) -> Result<u8, Error> {
+    match cli::parse(args).map_err(Error::Usage)? {
+        Invocation::Exec(exec) => start(*exec),
+        Invocation::Sub(Sub::Version) => {
+            let line = format!("kpexec {}\n", env!("CARGO_PKG_VERSION"));
+            io::stdout()
+                .write_all(line.as_bytes())
+                .map_err(|source| Error::System {
+                    what: "write the version",
+                    source,
+                })?;
+            Ok(0)
+        }
+    }
+}
+
+fn start(exec: ExecArgs) -> Result<u8, Error> {
+    let request = exec.into_request(&caller())?;
+    // One thread is enough: what blocks has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|source| Error::System {
+        what: "start",
+        source,
+    })?;
+    let ending = runtime.block_on(execute(&request));
+    // Nothing that is still going on is worth waiting for.
+    runtime.shutdown_background();
+    let ending = ending?;
+    tell(&ending);
+    Ok(ending.code())
+}
+
+/// Finds the container and the agent on its node, and has the command run there.
+async fn execute(request: &Request) -> Result<Ending, Error> {
+    let trace = Trace::new(request.run.verbose);
+    let access = config::load(&request.selection)?;
+    let cluster = Cluster::new(access, request.request_timeout)?;
+    trace.step(|| format!("the cluster is {}", cluster.host()));
+
+    let wanted = Wanted {
+        namespace: request
+            .namespace
+            .as_deref()
+            .unwrap_or(&cluster.default_namespace),
+        named: &request.target,
+        container: request.container.as_deref(),
+        limit: request.pod_running_timeout,
+    };
+    let note = |text: &str| {
+        if !request.quiet {
+            say(printable(text));
+        }
+    };
+    let target = target::resolve(&cluster, &wanted, note).await?;
+    if request.io.tty_refused {
+        note("Unable to use a TTY - input is not a terminal or the right kind of file");
+    }
+    trace.step(|| {
+        let target::Target {
+            pod,
+            container,
+            container_id,
+            node,
+            ..
+        } = &target;
+        format!("container {container} of pod {pod} is {container_id} on {node}")
+    });
+
+    let agent = agent::find(&cluster, &request.agent_namespace, &target.node).await?;
+    trace.step(|| format!("its agent is {}/{}", agent.namespace, agent.pod));
+
+    let size = request.io.tty.then(session::size).flatten();
+    let encoded = request.for_cnsenter(&target, size).encode()?;
+    let stream = transport::open(&cluster, &agent, &encoded.words).await?;
+    trace.step(|| format!("connected; cnsenter {}", encoded.words.join(" ")));
+    let options = Options {
+        io: request.io,
+        supplement: encoded.supplement,
+        lease: request.run.lease,
+        node: target.node,
+    };
+    let ending = session::run(stream, options).await?;
+    trace.step(|| format!("ended; exit code {}", ending.code()));
+    Ok(ending)
+}
+
+/// As kubectl ends.
+fn tell(ending: &Ending) {
+    if let Ending::Exit(exit) = ending
+        && exit.code != 0
+    {
+        let why = if exit.timed_out { " (--timeout)" } else { "" };
+        say(format_args!(
+            "command terminated with exit code {}{why}",
+            exit.code
+        ));
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        stdin_is_tty: io::stdin().is_terminal(),
+        env: std::env::vars_os().collect(),
+    }
+}

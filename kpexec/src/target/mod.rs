@@ -1,0 +1,219 @@
+//! From POD or TYPE/NAME to one running container on one node.
+
+mod container;
+mod kind;
+mod rank;
+mod selector;
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::{self, Cluster};
+use crate::request::Named;
+use container::State;
+
+pub use kind::{Kind, Pods};
+
+/// How often a pod that does not run yet is asked for.
+const POLL: Duration = Duration::from_millis(500);
+
+/// One running container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its pod's namespace.
+    pub namespace: String,
+    /// Its pod.
+    pub pod: String,
+    /// The pod's UID: a pod of the same name may take its place at any time.
+    pub uid: String,
+    /// The node it runs on.
+    pub node: String,
+    /// Its name.
+    pub container: String,
+    /// Its ID, as the pod's status spells it (`containerd://...`).
+    pub container_id: String,
+}
+
+/// Why there is no such container.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server's answer.
+    #[error(transparent)]
+    Cluster(#[from] cluster::Error),
+    /// `-c` names none of the pod's.
+    #[error("container {container} is not valid for pod {pod} out of: {all}")]
+    NoContainer {
+        /// The name.
+        container: String,
+        /// The pod.
+        pod: String,
+        /// What it has.
+        all: String,
+    },
+    /// Nothing to enter.
+    #[error("pod {0} does not have any containers")]
+    NoContainers(String),
+    /// The pod has ended.
+    #[error("cannot exec into a container in a completed pod; current phase is {0}")]
+    Completed(String),
+    /// It does not run, and will not soon.
+    #[error("container {container} of pod {pod} does not run: {reason}")]
+    Stopped {
+        /// The container.
+        container: String,
+        /// Its pod.
+        pod: String,
+        /// Why.
+        reason: String,
+    },
+    /// It did not run in time.
+    #[error(
+        "container {container} of pod {pod} did not run within {} (--pod-running-timeout); it waits for {reason}",
+        humantime::format_duration(*limit)
+    )]
+    Late {
+        /// The container.
+        container: String,
+        /// Its pod.
+        pod: String,
+        /// What it waited for.
+        reason: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The object has no pods.
+    #[error(
+        "{object} had no pod within {} (--pod-running-timeout)",
+        humantime::format_duration(*limit)
+    )]
+    NoPods {
+        /// TYPE/NAME.
+        object: String,
+        /// How long it had.
+        limit: Duration,
+    },
+    /// The object selects no pods.
+    #[error("{0} is defined without a selector: it has no pods")]
+    NoSelector(String),
+    /// A cronjob between two runs.
+    #[error("{0} runs no job now")]
+    NoJob(String),
+    /// The API server answered with an object that has no such form.
+    #[error("cannot read the selector of {object}")]
+    BadSelector {
+        /// TYPE/NAME.
+        object: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+/// What is sought.
+pub struct Wanted<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// POD or TYPE/NAME.
+    pub named: &'a Named,
+    /// `-c`.
+    pub container: Option<&'a str>,
+    /// How long it may take to run.
+    pub limit: Duration,
+}
+
+/// Finds the container, and waits for it if it is about to run. `note` is told what was chosen.
+///
+/// # Errors
+/// When there is none, or it does not run.
+pub async fn resolve(
+    cluster: &Cluster,
+    wanted: &Wanted<'_>,
+    mut note: impl FnMut(&str),
+) -> Result<Target, Error> {
+    let until = Instant::now() + wanted.limit;
+    let labels = match wanted.named.kind.pods {
+        Pods::Itself => None,
+        _ => Some(selector::labels(cluster, wanted).await?),
+    };
+    let mut told = None;
+    loop {
+        let late = Instant::now() >= until;
+        match look(cluster, wanted, labels.as_deref()).await? {
+            Some(pod) => {
+                let choice = accept(&pod, wanted)?;
+                let name = pod.metadata.name.clone().unwrap_or_default();
+                if told.as_ref() != Some(&name) {
+                    if labels.is_some() {
+                        note(&format!("Entering pod {name:?} of {}", wanted.named));
+                    }
+                    choice.note.iter().for_each(|text| note(text));
+                    told = Some(name.clone());
+                }
+                match container::state(&pod, &choice.name) {
+                    State::Running(id) => return Ok(target(pod, choice.name, id)),
+                    State::Stopped(reason) => {
+                        return Err(Error::Stopped {
+                            container: choice.name,
+                            pod: name,
+                            reason,
+                        });
+                    }
+                    State::Starting(reason) if late => {
+                        let container = choice.name;
+                        return Err(Error::Late {
+                            container,
+                            pod: name,
+                            reason,
+                            limit: wanted.limit,
+                        });
+                    }
+                    State::Starting(_) => {}
+                }
+            }
+            None if late => {
+                let object = wanted.named.to_string();
+                return Err(Error::NoPods {
+                    object,
+                    limit: wanted.limit,
+                });
+            }
+            None => {}
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn look(
+    cluster: &Cluster,
+    wanted: &Wanted<'_>,
+    labels: Option<&str>,
+) -> Result<Option<Pod>, Error> {
+    Ok(match labels {
+        None => Some(cluster.pod(wanted.namespace, &wanted.named.name).await?),
+        Some(labels) => rank::best(cluster.pods(wanted.namespace, labels, "").await?),
+    })
+}
+
+fn accept(pod: &Pod, wanted: &Wanted<'_>) -> Result<container::Choice, Error> {
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
+    if let Some(phase @ ("Succeeded" | "Failed")) = phase {
+        return Err(Error::Completed(phase.to_owned()));
+    }
+    container::choose(pod, wanted.container)
+}
+
+fn target(pod: Pod, container: String, container_id: String) -> Target {
+    let meta = pod.metadata;
+    Target {
+        namespace: meta.namespace.unwrap_or_default(),
+        pod: meta.name.unwrap_or_default(),
+        uid: meta.uid.unwrap_or_default(),
+        node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
+        container,
+        container_id,
+    }
+}

@@ -1,0 +1,34 @@
+//! The way to a node's cnsenter: a command line, and a duplex stream of bytes. What a user feels
+//! lives above it, in [`crate::session`].
+
+mod api;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+pub use api::{Error, open};
+
+/// How many pieces may wait on each side, of at most some tens of kilobytes each.
+const QUEUE: usize = 16;
+
+/// What comes from the other end.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// A piece of the stream.
+    Stream(Bytes),
+    /// cnsenter's own words, of its stderr.
+    Diagnostics(Bytes),
+    /// Nothing more will come; what is known of the reason, if that is not that all was said.
+    End(Option<String>),
+}
+
+/// An open stream. Dropping it ends it.
+pub struct Duplex {
+    /// What comes.
+    pub incoming: mpsc::Receiver<Incoming>,
+    /// What goes. Once this is dropped, all that was sent is written and the stream is closed.
+    pub outgoing: mpsc::Sender<Bytes>,
+    /// Who writes: waited for at the end.
+    pub writer: JoinHandle<()>,
+}
