@@ -68,11 +68,23 @@ impl Cache {
 /// # Panics
 /// If there is none.
 pub(crate) fn cnsenter() -> PathBuf {
-    if let Some(path) = env::var_os("CNSENTER") {
+    under_test("CNSENTER", "cnsenter")
+}
+
+/// The kpexec under test: `$KPEXEC`, else what `make build` made.
+///
+/// # Panics
+/// If there is none.
+pub(crate) fn kpexec() -> PathBuf {
+    under_test("KPEXEC", "kpexec")
+}
+
+fn under_test(variable: &str, name: &str) -> PathBuf {
+    if let Some(path) = env::var_os(variable) {
         return require(Path::new(&path));
     }
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(target_folder, PathBuf::from);
-    require(&target.join("x86_64-unknown-linux-musl/release/cnsenter"))
+    require(&target.join("x86_64-unknown-linux-musl/release").join(name))
 }
 
 /// The folder that cargo builds into, judged by where this program is.

@@ -20,6 +20,7 @@
 //! ```
 
 mod control_plane;
+mod kpexec;
 mod namespace;
 mod network;
 mod nodepause;

@@ -8,12 +8,12 @@ use crate::Cmd;
 /// Somebody with a client certificate.
 #[derive(Debug)]
 pub struct User<'a> {
-    cluster: &'a Cluster,
+    pub(super) cluster: &'a Cluster,
     /// The name that roles are bound to.
     pub name: String,
     /// A kubeconfig that needs no other file; it serves on every machine of the network.
     pub kubeconfig: String,
-    file: String,
+    pub(super) file: String,
 }
 
 impl<'a> User<'a> {

@@ -1,0 +1,249 @@
+//! What kpexec says where kubectl exec says something too: the same, word for word, or something
+//! else for a reason that is written down here.
+
+use std::sync::OnceLock;
+
+use kpexec_tests::cluster::{Namespace, PodSpec};
+use kpexec_tests::{Cluster, ClusterSpec, Kind, Output, eventually};
+use serde_json::json;
+
+fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| Cluster::start(&ClusterSpec::of(&[Kind::Containerd22])))
+}
+
+/// Both fail, and in the same words.
+fn agree(shop: &Namespace, words: &[&str]) {
+    let theirs = shop.kubectl(["exec"].iter().chain(words)).run();
+    let ours = shop.kpexec(words).run();
+    assert_ne!(theirs.code, 0, "{words:?}: {theirs}");
+    assert_eq!(ours, theirs, "{words:?}\nours: {ours}\ntheirs: {theirs}");
+}
+
+/// Fails before anything is run, with this text in its words.
+fn fails(output: &Output, text: &str) {
+    assert_eq!((output.code, output.out()), (1, String::new()), "{output}");
+    assert!(output.err().contains(text), "no {text:?} in {output}");
+}
+
+#[test]
+fn what_is_not_there() {
+    let shop = cluster().namespace();
+    for object in [
+        "nosuch",
+        "pod/nosuch",
+        "po/nosuch",
+        "deploy/nosuch",
+        "rs/nosuch",
+        "sts/nosuch",
+        "ds/nosuch",
+        "job/nosuch",
+        "cj/nosuch",
+        "svc/nosuch",
+        "rc/nosuch",
+        "deployments.v1.apps/nosuch",
+    ] {
+        agree(&shop, &[object, "--", "true"]);
+    }
+    agree(&shop, &["-n", "nosuch", "web", "--", "true"]);
+}
+
+#[test]
+fn what_cannot_be_meant() {
+    let shop = cluster().namespace();
+    for words in [
+        &["deploy/web/x", "--", "true"][..],
+        &["deploy/", "--", "true"],
+        &["/web", "--", "true"],
+        &["a%b", "--", "true"],
+        &["web", "--"],
+        &["--context", "nope", "web", "--", "true"],
+        &["--cluster", "nope", "web", "--", "true"],
+    ] {
+        agree(&shop, words);
+    }
+    // kubectl knows every resource of the server, and says later that it has no pods.
+    fails(
+        &shop.kpexec(["nosuch/web", "--", "true"]).run(),
+        "\"nosuch\" is no resource type",
+    );
+    // kubectl's words name its own command line.
+    fails(
+        &shop.kpexec(["web", "true"]).run(),
+        "no \"--\" before a command",
+    );
+    fails(&shop.kpexec(["web"]).run(), "no \"--\" before a command");
+    fails(
+        &shop.kpexec(["--", "true"]).run(),
+        "pod, type/name must be specified",
+    );
+    // kubectl drops the word, and runs something else than was meant.
+    fails(
+        &shop.kpexec(["web", "extra", "--", "true"]).run(),
+        "'extra'",
+    );
+}
+
+#[test]
+fn containers() {
+    let shop = cluster().namespace();
+    shop.run(&PodSpec::sleeper("web").container("helper"));
+    let done = PodSpec::sleeper("done")
+        .with("restartPolicy", json!("Never"))
+        .with_container("command", json!(["true"]));
+    shop.apply(&done.manifest().to_string());
+    shop.wait("jsonpath={.status.phase}=Succeeded", "pod/done");
+    agree(&shop, &["done", "--", "true"]);
+    agree(&shop, &["web", "-c", "nosuch", "--", "true"]);
+
+    // Whatever comes of it, this is said first.
+    let first = |words: &[&str]| {
+        let theirs = shop.kubectl(["exec"].iter().chain(words)).run().err();
+        let ours = shop.kpexec(words).run().err();
+        let line = theirs.lines().next().unwrap_or_default();
+        assert_eq!(ours.lines().next(), Some(line));
+        line.to_owned()
+    };
+    let chosen = "Defaulted container \"web\" out of: web, helper";
+    assert_eq!(first(&["web", "--", "true"]), chosen);
+    assert_eq!(first(&["-it", "web", "--", "true"]), chosen);
+}
+
+#[test]
+fn a_container_that_does_not_run() {
+    let shop = cluster().namespace();
+    let crash = PodSpec::sleeper("crash").with_container("command", json!(["false"]));
+    shop.apply(&crash.manifest().to_string());
+    let waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}";
+    shop.wait(&format!("{waiting}=CrashLoopBackOff"), "pod/crash");
+    // kubectl: "container not found", whatever the reason is.
+    let crashed = shop.kpexec(["crash", "--", "true"]).run();
+    fails(
+        &crashed,
+        "error: container crash of pod crash does not run: CrashLoopBackOff",
+    );
+
+    let lost = PodSpec::sleeper("lost").on("nowhere");
+    shop.apply(&lost.manifest().to_string());
+    let wait = ["--pod-running-timeout=1s", "lost", "--", "true"];
+    let pending = shop.kpexec(wait).run();
+    fails(
+        &pending,
+        "did not run within 1s (--pod-running-timeout); it waits for",
+    );
+}
+
+#[test]
+fn rights() {
+    let shop = cluster().namespace();
+    shop.run(&PodSpec::sleeper("web"));
+    agree(&shop, &["--as", "nobody", "web", "--", "true"]);
+    agree(
+        &shop,
+        &[
+            "--as",
+            "nobody",
+            "--as-group",
+            "none",
+            "deploy/web",
+            "--",
+            "true",
+        ],
+    );
+
+    // The right to see pods is not enough: the agent is in another namespace.
+    let dora = cluster().user("dora");
+    let reader = ["create", "role", "reader", "--verb=get", "--resource=pods"];
+    shop.kubectl(reader).ok();
+    let bind = [
+        "create",
+        "rolebinding",
+        "reader",
+        "--role=reader",
+        "--user=dora",
+    ];
+    shop.kubectl(bind).ok();
+    let exec = ["-n", &shop.name, "web", "--", "true"];
+    let listing =
+        "User \"dora\" cannot list resource \"pods\" in API group \"\" in the namespace \"kpexec\"";
+    eventually("the role holds", || {
+        dora.kpexec(exec).run().err().contains(listing)
+    });
+
+    let missing = shop.kpexec(["web", "--", "true"]).run();
+    fails(
+        &missing,
+        "error: node node-1 has no nodepause pod in namespace kpexec",
+    );
+}
+
+#[test]
+fn servers_that_cannot_be_reached() {
+    let machine = &cluster().machine;
+    let config = |name: &str, server: &str, user: &str| {
+        let path = format!("/root/{name}.conf");
+        machine.write(
+            &path,
+            format!(
+                "{{apiVersion: v1, kind: Config, current-context: c, \
+                 contexts: [{{name: c, context: {{cluster: c, user: u}}}}], \
+                 clusters: [{{name: c, cluster: {{server: '{server}', insecure-skip-tls-verify: true}}}}], \
+                 users: [{{name: u, user: {user}}}]}}"
+            ),
+        );
+        path
+    };
+    let alike = |path: &str| {
+        let words = ["web", "--", "true"];
+        let theirs = cluster()
+            .kubectl(["exec"].iter().chain(&words))
+            .env("KUBECONFIG", path)
+            .run();
+        let ours = cluster().kpexec(words).env("KUBECONFIG", path).run();
+        // kubectl's discovery complains first, in its log.
+        let last = theirs.err().lines().last().unwrap_or_default().to_owned();
+        assert_eq!(
+            (ours.code, ours.err().trim_end()),
+            (theirs.code, last.as_str())
+        );
+    };
+    alike(&config("refused", "https://127.0.0.1:1", "{token: t}"));
+    alike(&config("stranger", &cluster().url(), "{token: wrong}"));
+
+    let _listener = machine
+        .command(["busybox", "nc", "-l", "-p", "7777"])
+        .spawn();
+    let hung = config("hung", "https://127.0.0.1:7777", "{token: t}");
+    let silent = cluster()
+        .kpexec(["web", "--", "true"])
+        .env("KUBECONFIG", hung)
+        .run();
+    fails(&silent, "Unable to connect to the server: 127.0.0.1:7777");
+
+    let plugin = r#"{exec: {apiVersion: client.authentication.k8s.io/v1, command: sh,
+        interactiveMode: IfAvailable, args: [-c,
+        'echo called >>/root/calls; echo "{\"status\":{\"token\":\"wrong\"}}"']}}"#;
+    let path = config("plugin", &cluster().url(), plugin);
+    let refused = cluster()
+        .kpexec(["web", "--", "true"])
+        .env("KUBECONFIG", path)
+        .run();
+    fails(
+        &refused,
+        "error: You must be logged in to the server (Unauthorized)",
+    );
+    assert_eq!(machine.read("/root/calls"), "called\n");
+
+    let none = cluster()
+        .kpexec(["web", "--", "true"])
+        .env("KUBECONFIG", "")
+        .run();
+    fails(&none, "error: no kubeconfig");
+    let absent = cluster()
+        .kpexec(["--kubeconfig", "/no/such", "web", "--", "true"])
+        .run();
+    fails(
+        &absent,
+        "error: cannot read the kubeconfig /no/such: No such file or directory\n",
+    );
+}
