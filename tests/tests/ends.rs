@@ -249,6 +249,26 @@ fn nothing_survives_an_end_at_any_moment() {
     at_random_moments(&[], 120);
 }
 
+/// timeout(1) and shells kill whole process groups.
+#[test]
+fn nothing_survives_an_end_of_the_whole_process_group() {
+    let stage = Stage::new();
+    let before = stage.node.snapshot();
+    let brood = "setsid sleep 4510 & setsid sh -c 'sleep 4511 & sleep 4512' & sleep 4513";
+    for round in 0..250 {
+        let seconds = format!("0.{:04}", 20 + round * 7 % 50 * 4);
+        let killed = ["timeout", "-s", "KILL", &seconds, "cnsenter"];
+        let target = stage.target();
+        let words = killed
+            .into_iter()
+            .chain([&*target, "--", "sh", "-c", brood]);
+        stage.node.command(words).run();
+        if round % 10 == 9 {
+            before.assert_same(&stage.node);
+        }
+    }
+}
+
 #[test]
 fn nothing_survives_it_in_the_containers_groups() {
     at_random_moments(&["--cgroup=target"], 60);

@@ -2,7 +2,7 @@
 //!
 //! A small process that waits for our end on a pipe. If we end without having dismissed it, by
 //! KILL for instance, it kills everything in the command's cgroup and gives the operator's
-//! terminal back its modes. It is in a session of its own and ignores every signal that can be. If
+//! terminal back its modes. It is in a process group of its own and ignores every signal that can be. If
 //! it ends before us, killed by an admin or for want of memory, another takes its place.
 
 use std::io;
@@ -13,7 +13,7 @@ use nix::fcntl::OFlag;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
-use nix::unistd::{Pid, chdir, pipe2, read, setsid};
+use nix::unistd::{Pid, chdir, pipe2, read, setpgid};
 
 use super::cgroup::{Leaf, Site};
 use crate::supervise::Restorer;
@@ -48,11 +48,15 @@ impl Guard {
         };
         match forked {
             Fork::Child => keep_watch(&theirs, sites, terminal),
-            Fork::Parent(pid) => Ok(Self {
-                pipe: ours,
-                pid,
-                pidfd: pidfd_open(pid).ok(),
-            }),
+            Fork::Parent(pid) => {
+                // Before there is anything to guard: a KILL for our group is not to hit it as well.
+                let _ = setpgid(pid, pid);
+                Ok(Self {
+                    pipe: ours,
+                    pid,
+                    pidfd: pidfd_open(pid).ok(),
+                })
+            }
         }
     }
 
@@ -62,28 +66,17 @@ impl Guard {
     }
 
     /// Ends it: nothing is left to guard. By KILL, since somebody may have stopped it, and while
-    /// the pipe is open: it acts on its end alone. It is gone when what this returns is dropped.
-    pub fn dismiss(self) -> Dismissed {
+    /// the pipe is open: it acts on its end alone.
+    pub fn dismiss(self) {
         let _ = kill(self.pid, Signal::SIGKILL);
-        Dismissed(self)
-    }
-}
-
-/// A guard on its way out.
-#[derive(Debug)]
-pub struct Dismissed(Guard);
-
-impl Drop for Dismissed {
-    fn drop(&mut self) {
         // Reaped here: whoever our parent is may not do it.
-        let _ = waitpid(self.0.pid, Some(WaitPidFlag::__WALL));
+        let _ = waitpid(self.pid, Some(WaitPidFlag::__WALL));
     }
 }
 
 fn keep_watch(pipe: &OwnedFd, sites: &[Site], terminal: Option<&Restorer>) -> ! {
     // Every step is for the worst case only: none of them failing is a reason not to watch.
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
-    let _ = setsid();
     let _ = prctl::set_name(c"cnsenter-guard");
     let _ = chdir("/");
     let mut keep = vec![pipe.as_fd()];

@@ -101,7 +101,9 @@ impl Group for Started {
     }
 
     fn replace_guard(&mut self) {
-        drop(self.crew.guard.take().map(Guard::dismiss));
+        if let Some(guard) = self.crew.guard.take() {
+            guard.dismiss();
+        }
         // Without one we go on: the command has done nothing wrong.
         let _ = self.crew.post_guard();
     }
@@ -127,14 +129,12 @@ impl Crew {
     }
 
     fn dismiss(&mut self) -> io::Result<()> {
-        // Its end takes a moment: long enough to remove the leaf.
-        let guard = self.guard.take().map(Guard::dismiss);
-        let removed = self
-            .placement
-            .leaf
-            .take()
-            .map_or(Ok(()), |leaf| leaf.remove());
-        drop(guard);
+        let leaf = self.placement.leaf.take();
+        let removed = leaf.map_or(Ok(()), |leaf| leaf.remove());
+        // Not before: whoever kills us now leaves no cgroup behind.
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
         removed
     }
 
