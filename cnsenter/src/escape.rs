@@ -23,6 +23,18 @@ pub fn escaped_path(path: &Path) -> Escaped<'_> {
     Escaped(path.as_os_str().as_bytes())
 }
 
+/// The most of a text of any length that is shown in a message, in bytes.
+const SHOWN: usize = 300;
+
+/// As [`escaped`], the beginning of it if it is long.
+pub fn escaped_start<T: AsRef<[u8]> + ?Sized>(text: &T) -> String {
+    let bytes = text.as_ref();
+    match bytes.get(..SHOWN) {
+        Some(start) if bytes.len() > SHOWN => format!("{}...", Escaped(start)),
+        _ => Escaped(bytes).to_string(),
+    }
+}
+
 /// Wraps an [`OsStr`] for display.
 #[must_use]
 pub fn escaped_os(text: &OsStr) -> Escaped<'_> {

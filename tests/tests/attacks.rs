@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use kpexec_tests::{Container, ContainerSpec, Kind, Live, Node};
 
@@ -137,6 +138,37 @@ fn the_waiting_process_is_looked_into() {
     stage.runtime.exec(&stage.container, &argv).run();
     let told = peer.wait_for("end");
     assert!(told.contains("trace: done"), "{told}");
+}
+
+/// A peer with SYS_PTRACE opens whatever the process has open that is about to become the command.
+#[test]
+fn what_is_open_is_opened() {
+    let stage = Stage::new(strong());
+    stage.node.program("watcher", stage.inside("/tmp/watcher"));
+    let watch = |name: &str, meanwhile: &dyn Fn()| {
+        let argv = ["/tmp/watcher", name, "3"];
+        let watcher = stage.runtime.exec(&stage.container, &argv).spawn();
+        watcher.wait_for("ready");
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(2) {
+            meanwhile();
+        }
+        watcher.wait_for("seen:")
+    };
+    let [nsenter, rest @ ..] = stage.naive();
+    let told = watch("sleep", &|| {
+        let script = "exec 7</boot; exec \"$@\" sleep 0.2";
+        let words = ["sh", "-c", script, "-", &nsenter].map(str::to_owned);
+        stage.node.command(words.iter().chain(&rest)).ok();
+    });
+    assert!(told.contains("has /boot\n"), "{told}");
+
+    let words = ["-u", "1000", &stage.container.id, "--", "true"];
+    let told = watch("cnsenter", &|| {
+        stage.node.cnsenter(words).ok();
+    });
+    assert!(told.contains("seen: yes"), "{told}");
+    assert!(!told.contains("has "), "{told}");
 }
 
 /// CVE-2024-21626: a descriptor that leads to the node's files, as a working directory or by name.

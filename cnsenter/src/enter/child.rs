@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
@@ -93,6 +94,10 @@ impl Entrance<'_> {
             chroot(".").at(Step::Root)?;
         }
         self.open_terminal()?;
+        if self.plan.unconfined {
+            self.leave_confinement().at(Step::Label)?;
+        }
+        self.keep_what_is_the_commands().at(Step::Prepare)?;
         match fork_sibling().at(Step::Fork)? {
             Fork::Child => self.be_the_command(),
             Fork::Parent(_) => Ok(()),
@@ -156,6 +161,21 @@ impl Entrance<'_> {
         Ok(())
     }
 
+    /// Takes the command's streams, and closes all that the command has no use for. From its birth
+    /// on a container's process with CAP_SYS_PTRACE can open whatever it has open, by
+    /// /proc/PID/fd: the node's own directories and the operator's terminal would be among it.
+    fn keep_what_is_the_commands(&mut self) -> io::Result<()> {
+        if let Some(stdio) = self.stdio.take() {
+            dup2_stdin(&stdio.stdin)?;
+            dup2_stdout(&stdio.stdout)?;
+            dup2_stderr(stdio.stderr())?;
+        }
+        let mut keep = process::standard_fds().to_vec();
+        keep.push(self.channel.as_fd());
+        keep.extend(self.master.as_ref().map(AsFd::as_fd));
+        process::close_all_but(&keep)
+    }
+
     /// The command, in every namespace now.
     fn be_the_command(&mut self) -> ! {
         let failure = match self.get_ready() {
@@ -177,18 +197,16 @@ impl Entrance<'_> {
     fn get_ready(&mut self) -> Result<(), Stop> {
         guard_ourselves().at(Step::Session)?;
         setsid().at(Step::Session)?;
-        if let Some(stdio) = self.stdio.take() {
-            self.take_stdio(&stdio).at(Step::Session)?;
+        if self.plan.terminal != TerminalKind::None {
+            pty::make_controlling(process::standard_fds()[0]).at(Step::Session)?;
         }
         umask(Mode::S_IWGRP | Mode::S_IWOTH);
-        if self.plan.unconfined {
-            self.leave_confinement().at(Step::Label)?;
-        }
         self.become_the_user().at(Step::Identity)?;
         self.change_directory()
     }
 
-    /// Has exec make the command unconfined, whatever profile is attached to its path.
+    /// Has exec make the command unconfined, whatever profile is attached to its path. A forked
+    /// process takes that over.
     fn leave_confinement(&self) -> io::Result<()> {
         const FILE: &str = "attr/apparmor/exec";
         self.write_own(FILE, b"exec unconfined")?;
@@ -196,20 +214,10 @@ impl Entrance<'_> {
         if label.starts_with(b"unconfined") {
             return Ok(());
         }
-        let label = crate::escape::escaped(label.trim_ascii());
+        let label = crate::escape::escaped_start(label.trim_ascii());
         Err(io::Error::other(format!(
             "the command's label would be {label}"
         )))
-    }
-
-    fn take_stdio(&self, stdio: &Stdio) -> io::Result<()> {
-        if self.plan.terminal != TerminalKind::None {
-            pty::make_controlling(stdio.stdin.as_fd())?;
-        }
-        dup2_stdin(&stdio.stdin)?;
-        dup2_stdout(&stdio.stdout)?;
-        dup2_stderr(stdio.stderr())?;
-        Ok(())
     }
 
     fn become_the_user(&self) -> io::Result<()> {
@@ -235,7 +243,7 @@ impl Entrance<'_> {
             return Ok(());
         };
         let detail = |Stop(failure): Stop| {
-            let path = crate::escape::escaped_path(&cwd.path);
+            let path = crate::escape::escaped_start(cwd.path.as_os_str().as_bytes());
             Stop(Failure {
                 detail: format!(" \"{path}\"; choose another with -w"),
                 ..failure

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::unistd::execve;
 
 use super::message::{ExecFailure, ExecReason};
-use crate::escape::escaped;
+use crate::escape::escaped_start;
 use crate::plan::Plan;
 
 /// A command line in the form that execve(2) takes, made before anything is forked.
@@ -77,9 +77,9 @@ impl CommandLine {
         {
             return failure(path, Errno::ENOENT);
         }
-        let command = self.argv.first().map(|a| escaped(a.as_bytes()).to_string());
+        let command = self.argv.first().map(|a| escaped_start(a.as_bytes()));
         let reason = match &self.searched {
-            Some(path) => ExecReason::NotInPath(escaped(path).to_string()),
+            Some(path) => ExecReason::NotInPath(escaped_start(path)),
             None => ExecReason::Missing,
         };
         ExecFailure {
@@ -107,7 +107,7 @@ fn failure(path: &Path, errno: Errno) -> ExecFailure {
         other => ExecReason::Other(other as i32),
     };
     ExecFailure {
-        command: crate::escape::escaped_path(path).to_string(),
+        command: escaped_start(path.as_os_str().as_bytes()),
         reason,
     }
 }
@@ -131,7 +131,7 @@ fn why_not(head: &[u8], errno: Errno) -> ExecReason {
             .split(|b| matches!(b, b' ' | b'\t'))
             .next()
             .unwrap_or_default();
-        return ExecReason::Interpreter(escaped(interpreter).to_string());
+        return ExecReason::Interpreter(escaped_start(interpreter));
     }
     if !head.starts_with(b"\x7fELF") {
         return if errno == Errno::ENOEXEC {
@@ -145,7 +145,7 @@ fn why_not(head: &[u8], errno: Errno) -> ExecReason {
             ExecReason::Architecture(machine_name(theirs), machine_name(ours))
         }
         _ => match loader(head) {
-            Some(name) => ExecReason::Loader(escaped(name).to_string()),
+            Some(name) => ExecReason::Loader(escaped_start(name)),
             None => ExecReason::Other(errno as i32),
         },
     }
