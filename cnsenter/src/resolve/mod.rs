@@ -85,7 +85,7 @@ pub fn resolve(
         search.state_dirs();
         trace.step(|| format!("state directories: {}", search.progress()));
     }
-    if !search.is_settled() {
+    if search.wants_daemons() {
         search.daemons()?;
         trace.step(|| format!("daemons: {}", search.progress()));
     }

@@ -23,6 +23,8 @@ pub(super) struct Search<'a> {
     problems: Vec<Error>,
     warnings: Vec<Warning>,
     searched: Vec<&'static str>,
+    /// What was found begins with a word so short that it may be somebody's name.
+    may_be_a_name: bool,
 }
 
 impl<'a> Search<'a> {
@@ -35,12 +37,18 @@ impl<'a> Search<'a> {
             problems: Vec::new(),
             warnings: Vec::new(),
             searched: Vec::new(),
+            may_be_a_name: false,
         }
     }
 
     /// Whether no further source has to be asked.
     pub(super) fn is_settled(&self) -> bool {
         self.candidates.iter().any(is_live)
+    }
+
+    /// Whether daemons have to be asked: some keep names where only they find them.
+    pub(super) fn wants_daemons(&self) -> bool {
+        !self.is_settled() || self.may_be_a_name
     }
 
     /// For `-v`.
@@ -110,6 +118,7 @@ impl<'a> Search<'a> {
         self.take(self.stores.read_all(ctx, &mentioned), |c| is_named(c, word));
         if !self.is_settled() && !sure {
             self.take(self.stores.read_all(ctx, prefixed()), |_| true);
+            self.may_be_a_name = self.is_settled();
         }
         if !self.is_settled() {
             self.take(self.stores.recorded(ctx, word), of_scheme);

@@ -100,6 +100,8 @@ impl Stores {
                 self.places.extend(found);
             }
             Err(e) if e.is_missing() => {}
+            // One folder may be above several stores.
+            Err(e) if self.problems.iter().any(|p| p.to_string() == e.to_string()) => {}
             Err(e) => self.problems.push(e),
         }
         self.opened += 1;
