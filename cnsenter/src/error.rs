@@ -55,6 +55,7 @@ impl Error {
             _ if self.is_closed_pipe() => exit::of_signal(libc::SIGPIPE),
             // Asked for help: that is no failure.
             Self::Usage(e) if !e.use_stderr() => 0,
+            Self::Supervise(_) => exit::LOST,
             _ => exit::CANNOT_ENTER,
         }
     }

@@ -4,6 +4,8 @@
 pub const TIMED_OUT: u8 = 124;
 /// cnsenter could not enter: target missing or refused, bad request.
 pub const CANNOT_ENTER: u8 = 125;
+/// The command was run, but its output or its end was lost.
+pub const LOST: u8 = 255;
 /// The command was found but could not be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
 /// The command was not found.
