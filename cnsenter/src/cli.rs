@@ -24,7 +24,7 @@ Examples:
 
 Exit status: the command's own; 128+N if it died of signal N; 124 after --timeout;
 125 if the container could not be entered; 126 if the command cannot be executed;
-127 if it was not found.";
+127 if it was not found; 255 if its output was lost.";
 
 /// Run a command in any running container on this node, with full privileges.
 #[derive(Debug, Parser)]
@@ -348,7 +348,7 @@ impl ExecArgs {
     /// When a value has no meaning; the message says what to write.
     pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
         let target = Query::parse(self.target.as_deref().unwrap_or_default())?;
-        let namespaces = self.chosen_namespaces();
+        let namespaces = self.chosen_namespaces()?;
         let user = self.user.as_deref().map(UserSpec::parse).transpose()?;
         let extra_groups = self
             .group_add
@@ -382,7 +382,7 @@ impl ExecArgs {
         })
     }
 
-    fn chosen_namespaces(&self) -> Vec<Namespace> {
+    fn chosen_namespaces(&self) -> Result<Vec<Namespace>, Error> {
         let unwanted = |ns| match ns {
             Namespace::User => self.no_user,
             Namespace::Cgroup => self.no_cgroup,
@@ -394,10 +394,14 @@ impl ExecArgs {
             Namespace::Mount => self.no_mount,
         };
         let wanted = self.namespaces.as_deref().unwrap_or(&Namespace::ALL);
-        Namespace::ALL
+        let chosen: Vec<_> = Namespace::ALL
             .into_iter()
             .filter(|ns| wanted.contains(ns) && !unwanted(*ns))
-            .collect()
+            .collect();
+        match chosen.is_empty() {
+            true => Err(Error::NoNamespace),
+            false => Ok(chosen),
+        }
     }
 
     fn chosen_env(&self, caller: &Caller) -> Result<Vec<(OsString, OsString)>, Error> {

@@ -275,6 +275,11 @@ pub enum Error {
         "\"{0}\" is no user or group; write UID[:GID] or NAME[:GROUP], numbers from 0 to 4294967294"
     )]
     BadUser(String),
+    /// `--namespaces` and `--no-*` leave nothing over.
+    #[error(
+        "no namespace is left to enter: the command would run on the node itself; leave a --no-* out"
+    )]
+    NoNamespace,
     /// `-e` without a name.
     #[error("\"{0}\" is no variable; write NAME=VALUE, or NAME to pass the caller's on")]
     BadEnv(String),

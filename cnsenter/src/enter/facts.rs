@@ -75,7 +75,10 @@ fn environment(target: &Target) -> Result<(Vec<Vec<u8>>, PathBuf), Error> {
         return Ok((env, PathBuf::from(&process.cwd)));
     }
     let environ = target.process.read("environ").unwrap_or_default();
-    let env = environ.split(|b| *b == 0).map(<[u8]>::to_vec).collect();
+    // The runtime has added the home of the container's own user, who need not be the command's.
+    let env = environ.split(|b| *b == 0);
+    let env = env.filter(|e| !e.starts_with(b"HOME=")).map(<[u8]>::to_vec);
+    let env = env.collect();
     Ok((
         env,
         target

@@ -2,7 +2,7 @@
 
 use super::accounts::{groups, users};
 use super::{Error, Facts, IdMap, MAX_GROUPS};
-use crate::request::{IdOrName, Request, UserSpec};
+use crate::request::{IdOrName, Namespace, Request, UserSpec};
 
 /// A file of accounts, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,11 @@ pub(super) fn of(request: &Request, facts: &Facts, in_user_ns: bool) -> Result<I
     } else {
         (&whole, &whole)
     };
+    let whose = if request.namespaces.contains(&Namespace::Mount) {
+        "the container's"
+    } else {
+        "the node's"
+    };
     let (uid, gid, mut group_ids) = match &request.user {
         // Root, or the nearest thing to it that the user namespace has.
         None => (
@@ -69,7 +74,7 @@ pub(super) fn of(request: &Request, facts: &Facts, in_user_ns: bool) -> Result<I
             gids.root_or_first().unwrap_or(0),
             Vec::new(),
         ),
-        Some(spec) => named(spec, facts)?,
+        Some(spec) => named(spec, facts, whose)?,
     };
     if request.user.is_some() {
         // Else a set-group-ID program could shed the group to which a file denies what it allows
@@ -77,7 +82,7 @@ pub(super) fn of(request: &Request, facts: &Facts, in_user_ns: bool) -> Result<I
         group_ids.push(gid);
     }
     for group in &request.extra_groups {
-        group_ids.push(group_id(group, facts)?);
+        group_ids.push(group_id(group, facts, whose)?);
     }
     group_ids.sort_unstable();
     group_ids.dedup();
@@ -122,14 +127,19 @@ pub(super) fn of(request: &Request, facts: &Facts, in_user_ns: bool) -> Result<I
 
 /// The IDs of `-u`, with the groups that /etc/group adds, as docker exec and runc exec have it: a
 /// number that no line knows has group 0.
-fn named(spec: &UserSpec, facts: &Facts) -> Result<(u32, u32, Vec<u32>), Error> {
+fn named(
+    spec: &UserSpec,
+    facts: &Facts,
+    whose: &'static str,
+) -> Result<(u32, u32, Vec<u32>), Error> {
     let passwd = facts.passwd.bytes();
     let known = match &spec.user {
         IdOrName::Id(uid) => users(passwd).find(|u| u.uid == *uid),
         IdOrName::Name(name) => {
             let found = users(passwd).find(|u| u.name == name.as_bytes());
             Some(found.ok_or_else(|| Error::UnknownUser {
-                name: crate::escape::escaped(name).to_string(),
+                name: crate::escape::escaped_start(name),
+                whose,
                 why: facts.passwd.why(),
             })?)
         }
@@ -140,7 +150,7 @@ fn named(spec: &UserSpec, facts: &Facts) -> Result<(u32, u32, Vec<u32>), Error> 
         (IdOrName::Name(_), None) => 0,
     };
     if let Some(group) = &spec.group {
-        return Ok((uid, group_id(group, facts)?, Vec::new()));
+        return Ok((uid, group_id(group, facts, whose)?, Vec::new()));
     }
     let Some(user) = known else {
         return Ok((uid, 0, Vec::new()));
@@ -151,14 +161,15 @@ fn named(spec: &UserSpec, facts: &Facts) -> Result<(u32, u32, Vec<u32>), Error> 
     Ok((uid, user.gid, member_of.collect()))
 }
 
-fn group_id(group: &IdOrName, facts: &Facts) -> Result<u32, Error> {
+fn group_id(group: &IdOrName, facts: &Facts, whose: &'static str) -> Result<u32, Error> {
     match group {
         IdOrName::Id(gid) => Ok(*gid),
         IdOrName::Name(name) => groups(facts.group.bytes())
             .find(|g| g.name == name.as_bytes())
             .map(|g| g.gid)
             .ok_or_else(|| Error::UnknownGroup {
-                name: crate::escape::escaped(name).to_string(),
+                name: crate::escape::escaped_start(name),
+                whose,
                 why: facts.group.why(),
             }),
     }

@@ -128,18 +128,22 @@ pub enum TerminalKind {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// `-u NAME` with no such user.
-    #[error("no user \"{name}\" in the container's /etc/passwd{why}; give a number: -u UID[:GID]")]
+    #[error("no user \"{name}\" in {whose} /etc/passwd{why}; give a number: -u UID[:GID]")]
     UnknownUser {
         /// The name.
         name: String,
+        /// `the container's`, or `the node's` if its files are not entered.
+        whose: &'static str,
         /// Why the file did not serve, if it did not.
         why: String,
     },
     /// `-u :NAME` or `--group-add NAME` with no such group.
-    #[error("no group \"{name}\" in the container's /etc/group{why}; give a number")]
+    #[error("no group \"{name}\" in {whose} /etc/group{why}; give a number")]
     UnknownGroup {
         /// The name.
         name: String,
+        /// As with users.
+        whose: &'static str,
         /// Why the file did not serve, if it did not.
         why: String,
     },
