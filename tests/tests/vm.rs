@@ -104,6 +104,7 @@ cases! {
     apparmor_profile_of_cnsenter,
     apparmor_profile_of_the_container,
     background_lives_on,
+    from_a_pod,
     from_the_root_group,
     hundred_runs_leak_nothing,
     kill_ends_daemons,
