@@ -8,6 +8,9 @@ use super::{CgroupChoice, Error, Profile, Request, Target, Tty};
 use crate::PROTOCOL;
 use crate::control::Size;
 
+/// How many words have fixed places: `session`, protocol, targets, profile.
+const HEAD: usize = 4;
+
 /// A request as its words have it, which may not be all of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Argv {
@@ -40,7 +43,7 @@ impl Argv {
         })?;
         let separator = words.iter().position(|word| word == "--");
         let separator = separator.ok_or(Error::Missing("command"))?;
-        let flags = Flags::read(&words[4..separator])?;
+        let flags = Flags::read(&words[HEAD..separator])?;
         let command = words[separator + 1..]
             .iter()
             .map(|w| w.clone().into_bytes());
@@ -111,27 +114,37 @@ impl Argv {
 
     /// Whether the words are those that the request is written as, in whatever order its flags are.
     fn check_spelling(&self, request: &Request, supplement: &Supplement) -> Result<(), Error> {
-        let mut written = request.words(supplement, self.sum.clone());
-        let mut read = self.words.clone();
-        let command = |words: &mut Vec<String>| {
-            let separator = words.iter().position(|word| word == "--");
-            words.split_off(separator.unwrap_or(words.len()))
-        };
-        if command(&mut written) != command(&mut read) {
+        let written = request.words(supplement, self.sum.clone());
+        let (head, mut written, command) = parts(&written);
+        let (read_head, mut read, read_command) = parts(&self.words);
+        if command != read_command {
             return Err(Error::Differs("the command"));
         }
         written.sort_unstable();
         read.sort_unstable();
-        match read
+        let mut odd = read.iter().filter(|word| !written.contains(word));
+        let head_odd = read_head
             .iter()
-            .find(|word| written.binary_search(word).is_err())
+            .zip(head)
+            .find(|(read, written)| read != written);
+        match head_odd
+            .map(|(word, _)| word)
+            .or_else(|| odd.next().copied())
         {
             Some(word) if word.starts_with("--env=") => Err(Error::Differs("the variables")),
             Some(word) => Err(Error::Spelling(word.clone())),
-            None if read.len() != written.len() => Err(Error::Differs("the variables")),
+            None if read != written => Err(Error::Differs("the variables")),
             None => Ok(()),
         }
     }
+}
+
+/// Head, flags, and the command with its separator.
+fn parts(words: &[String]) -> (&[String], Vec<&String>, &[String]) {
+    let separator = words.iter().position(|word| word == "--");
+    let (before, command) = words.split_at(separator.unwrap_or(words.len()));
+    let (head, flags) = before.split_at(before.len().min(HEAD));
+    (head, flags.iter().collect(), command)
 }
 
 /// Flags with a value.

@@ -138,6 +138,7 @@ fn nothing_is_said_twice_or_otherwise() {
         let said = read(line).unwrap_err().to_string();
         assert!(said.contains(error), "{line}: {said}");
     };
+    refused("1 1 a/b full -- x", "\"1\"");
     refused("session 7 a/b full -- x", "protocol 7");
     refused("session 01 a/b full -- x", "protocol 01");
     refused("session", "names no protocol");
