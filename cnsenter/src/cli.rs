@@ -221,6 +221,10 @@ pub struct ExecArgs {
     #[arg(long, value_enum, default_value_t = CgroupChoice::Own, help_heading = "What is entered")]
     pub cgroup: CgroupChoice,
 
+    /// The most memory that the command may have (64M, 1G), in a cgroup of its own
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "What is entered")]
+    pub memory: Option<u64>,
+
     /// End the command after this time (30s, 5m): TERM, 5 s later KILL
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub timeout: Option<Duration>,
@@ -348,6 +352,9 @@ impl ExecArgs {
     /// When a value has no meaning; the message says what to write.
     pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
         let target = Query::parse(self.target.as_deref().unwrap_or_default())?;
+        if self.memory.is_some() && self.cgroup == CgroupChoice::Target {
+            return Err(Error::MemoryOfTarget);
+        }
         let namespaces = self.chosen_namespaces()?;
         let user = self.user.as_deref().map(UserSpec::parse).transpose()?;
         let extra_groups = self
@@ -376,9 +383,12 @@ impl ExecArgs {
             clear_env: self.clear_env,
             namespaces,
             cgroup: self.cgroup,
+            memory: self.memory,
             timeout: self.timeout,
             kill_on_exit: self.kill_on_exit,
             verbose: self.verbose,
+            expected: None,
+            link: None,
         })
     }
 
@@ -434,6 +444,7 @@ impl ExecArgs {
             stdin: self.stdin || tty,
             tty: tty.then(|| Tty {
                 term: caller.var(OsStr::new("TERM")).cloned(),
+                size: None,
             }),
             tty_refused: self.tty && !tty,
         }
@@ -450,9 +461,43 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a time such as 30s, 5m or 1h30m".to_owned())
 }
 
+/// A size such as `64M` or `1G`, in powers of 1024, as Docker and systemd take it; or in bytes.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" | "kb" | "ki" => Some(10),
+        "m" | "mb" | "mi" => Some(20),
+        "g" | "gb" | "gi" => Some(30),
+        _ => None,
+    };
+    unit.and_then(|shift| digits.parse::<u64>().ok()?.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "write a size such as 64M or 1G".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_in_powers_of_1024() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        assert_eq!(parse_size("1Gi"), Ok(1 << 30));
+        for bad in [
+            "",
+            "M",
+            "0",
+            "-1",
+            "1T",
+            "1.5G",
+            "18446744073709551615k",
+            "6 M",
+        ] {
+            assert!(parse_size(bad).is_err(), "{bad:?}");
+        }
+    }
 
     fn request(args: &[&str], caller: &Caller) -> Request {
         let args = ["cnsenter"]

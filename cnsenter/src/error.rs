@@ -4,7 +4,7 @@ use std::io;
 
 use crate::escape::escaped;
 use crate::stderr::say;
-use crate::{enter, exit, hostproc, list, plan, request, resolve, seal, supervise};
+use crate::{enter, exit, hostproc, list, plan, request, resolve, seal, session, supervise};
 
 /// What ended cnsenter before, or instead of, its command.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum Error {
     /// Its streams or its end were lost.
     #[error(transparent)]
     Supervise(#[from] supervise::Error),
+    /// The session with kpexec failed.
+    #[error(transparent)]
+    Session(#[from] session::Error),
     /// Nothing was listed.
     #[error(transparent)]
     List(#[from] list::Error),
@@ -105,18 +108,18 @@ impl Error {
         if self.is_closed_pipe() {
             return;
         }
-        let mut line = format!("cnsenter: {self}");
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            line.push_str(": ");
-            line.push_str(&describe(cause));
-            source = cause.source();
-        }
+        say(format_args!("cnsenter: {}", self.text()));
+    }
+
+    /// The error and its causes on one line, and what to do on a second one.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = chain(self);
         if let Some(hint) = self.hint() {
-            line.push_str("\n  ");
-            line.push_str(&hint);
+            text.push_str("\n  ");
+            text.push_str(&hint);
         }
-        say(line);
+        text
     }
 }
 
@@ -145,6 +148,18 @@ fn usage_of(error: &clap::Error) -> String {
         "cnsenter: {}\n  {meant}cnsenter --help says more",
         escaped(words.join(" ").trim_end())
     )
+}
+
+/// An error and its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&describe(cause));
+        source = cause.source();
+    }
+    line
 }
 
 /// A cause in words; the standard library would add "(os error N)".

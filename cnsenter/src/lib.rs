@@ -1,7 +1,7 @@
 //! cnsenter: run a command in any running container on this node, with full privileges.
 //!
 //! One path serves every run: [`resolve`] finds the container, [`plan`] decides, [`enter`] does it,
-//! [`supervise`] stays with the command to its end. ARCHITECTURE.md has the picture.
+//! [`supervise`] stays with the command to its end. [`session`] starts such runs for kpexec. ARCHITECTURE.md has the picture.
 
 pub mod cli;
 pub mod commands;
@@ -19,6 +19,7 @@ pub mod request;
 pub mod resolve;
 pub mod run;
 pub mod seal;
+pub mod session;
 pub mod spec;
 mod stderr;
 pub mod supervise;

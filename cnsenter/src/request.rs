@@ -4,6 +4,7 @@
 //! neither the command line is parsed twice nor the caller's environment kept.
 
 use std::ffi::OsString;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -39,12 +40,33 @@ pub struct Request {
     pub namespaces: Vec<Namespace>,
     /// `--cgroup`.
     pub cgroup: CgroupChoice,
+    /// `--memory`: how much the command may have, in bytes; only in a cgroup of its own.
+    pub memory: Option<u64>,
     /// `--timeout`.
     pub timeout: Option<Duration>,
     /// `--kill-on-exit`.
     pub kill_on_exit: bool,
     /// `-v`.
     pub verbose: bool,
+    /// What the target must be for the request to hold; None where an admin has named it.
+    pub expected: Option<Expected>,
+    /// The descriptor of the session that this run belongs to (see [`crate::session`]).
+    pub link: Option<RawFd>,
+}
+
+/// Whose container a request from elsewhere means, however it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Pod name.
+    pub pod: String,
+    /// Pod UID.
+    pub uid: Option<String>,
+    /// Container name.
+    pub container: Option<String>,
+    /// The full ID.
+    pub id: Option<String>,
 }
 
 /// A target as the admin spelled it (cli.md, "TARGET").
@@ -146,6 +168,8 @@ pub struct Io {
 pub struct Tty {
     /// TERM of the caller.
     pub term: Option<OsString>,
+    /// Rows and columns, where no terminal of ours tells them.
+    pub size: Option<(u16, u16)>,
 }
 
 /// `-u USER[:GROUP]`.
@@ -280,6 +304,11 @@ pub enum Error {
         "no namespace is left to enter: the command would run on the node itself; leave a --no-* out"
     )]
     NoNamespace,
+    /// Two cgroups at once.
+    #[error(
+        "--memory bounds a cgroup of the command's own: leave out --cgroup=target, or --memory"
+    )]
+    MemoryOfTarget,
     /// `-e` without a name.
     #[error("\"{0}\" is no variable; write NAME=VALUE, or NAME to pass the caller's on")]
     BadEnv(String),

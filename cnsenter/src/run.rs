@@ -10,10 +10,11 @@ use crate::enter::{self, Ourselves, Starter};
 use crate::error::Error;
 use crate::hostproc::HostProc;
 use crate::request::{CgroupChoice, Request};
+use crate::session::{self, Link};
 use crate::stderr::{say, warn};
 use crate::supervise::{self, ExitReason, Signals, Terminal};
 use crate::trace::Trace;
-use crate::{completion, plan, seal};
+use crate::{completion, plan, resolve, seal};
 
 /// Runs cnsenter.
 #[must_use]
@@ -33,7 +34,13 @@ fn run(args: Vec<OsString>) -> Result<u8, Error> {
         return Ok(0);
     }
     if let Some(request) = seal::received()? {
-        return execute(&request);
+        return match request.link {
+            Some(link) => session::run_command(link, &request),
+            None => execute(&request, None).map(|reason| reason.code()),
+        };
+    }
+    if let Some(words) = session::asked_for(&args) {
+        return session::serve(words).map_err(Error::from);
     }
     match crate::cli::parse(args.clone()).map_err(Error::Usage)? {
         Invocation::Exec(exec) => seal(*exec, &args),
@@ -51,19 +58,29 @@ fn seal(exec: ExecArgs, args: &[OsString]) -> Result<u8, Error> {
 }
 
 /// The second half, in the sealed image: find the container, decide, do it, stay to the end.
-fn execute(request: &Request) -> Result<u8, Error> {
+/// `link` is the session's that this belongs to.
+///
+/// # Errors
+/// When the command was not run, or could not be stayed with.
+pub fn execute(request: &Request, link: Option<&mut Link>) -> Result<ExitReason, Error> {
     let trace = Trace::new(request.verbose);
     let _ = nix::sys::prctl::set_name(c"cnsenter");
     tell_what_will_differ(request);
     let proc = HostProc::open()?;
-    let own = Ourselves::check(&proc)?;
+    let own = Ourselves::check(&proc, &request.lookup.host_root)?;
     let mut signals = Signals::block(&own.status).map_err(|source| Error::System {
         what: "take over the signals that are passed on",
         source,
     })?;
     let terminal = request.io.tty.as_ref().and_then(|_| Terminal::of_caller());
+    if let Some(link) = &link {
+        link.attach(&mut signals)?;
+    }
 
     let target = find(&proc, &request.target, &request.lookup, &trace)?;
+    if let Some(expected) = &request.expected {
+        resolve::check_place(&target.container, expected)?;
+    }
     let facts = enter::gather(&proc, &own, &target, request)?;
     let plan = plan::plan(request, &facts)?;
     trace.step(|| plan.summary());
@@ -79,6 +96,9 @@ fn execute(request: &Request) -> Result<u8, Error> {
         trace: &trace,
     }
     .start()?;
+    if let Some(link) = link {
+        link.started(started.pid);
+    }
     let options = supervise::Options {
         timeout: request.timeout,
         kill_on_exit: request.kill_on_exit,
@@ -93,7 +113,7 @@ fn execute(request: &Request) -> Result<u8, Error> {
             "the command's cgroup could not be removed: {error}"
         ));
     }
-    Ok(reason.code())
+    Ok(reason)
 }
 
 /// What somebody who knows kubectl exec would otherwise wonder about.

@@ -34,6 +34,8 @@ mod program;
 mod pty;
 mod refusal;
 mod runtime;
+mod session;
+mod shop;
 mod space;
 mod stage;
 mod vm;
@@ -49,6 +51,8 @@ pub use pty::Pty;
 pub use runtime::{
     Container, ContainerSpec, Containerd, Cri, Daemon, Engine, Kind, Oci, Pod, Runtime,
 };
+pub use session::{Ending, Event, SessionClient};
+pub use shop::Shop;
 pub use space::{say_space, space_of};
 pub use stage::{Stage, eventually};
 pub use vm::{Kernel, Vm};

@@ -109,6 +109,7 @@ cases! {
     hundred_runs_leak_nothing,
     kill_ends_daemons,
     locked_down,
+    memory_bound_holds,
     no_pivot_on_the_initramfs,
     nsdelegate_is_on,
     own_group_escapes_pids_max,

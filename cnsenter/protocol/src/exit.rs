@@ -10,7 +10,7 @@ pub const CANNOT_ENTER: u8 = 125;
 pub const NOT_EXECUTABLE: u8 = 126;
 /// The command was not found.
 pub const NOT_FOUND: u8 = 127;
-/// `kpexec` lost the connection after the start.
+/// The command was run, but its output or its end was lost: to cnsenter, or with the connection.
 pub const CONNECTION_LOST: u8 = 255;
 
 /// What a shell reports for a command that died of signal `number`.

@@ -15,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::{Mode, mkdirat};
 use nix::unistd::{Pid, UnlinkatFlags, unlinkat};
 
+use super::cgroup_bound::Bound;
 use super::cgroup_mounts::{Membership, Mounts, memberships};
 
 /// How long killed processes may take to be gone before their cgroup is left behind.
@@ -29,6 +30,8 @@ pub(super) struct Placement {
     needs_leaf: bool,
     /// None where no cgroup can be had: then only PR_SET_PDEATHSIG is left.
     pub(super) leaf: Option<Leaf>,
+    /// How much memory the command may have, and how that is seen to.
+    bound: Option<Bound>,
     /// The `cgroup.procs` of the target's groups to be joined.
     pub(super) join: Vec<OwnedFd>,
     /// A cgroup outside both ours and the target's, for the guard.
@@ -36,20 +39,35 @@ pub(super) struct Placement {
 }
 
 impl Placement {
-    /// A group of our own: the container's limits do not hold.
-    pub(super) fn own(mounts: &Mounts, own_cgroup: &[u8]) -> Self {
+    /// A group of our own: the container's limits do not hold, but this bound on memory may.
+    ///
+    /// # Errors
+    /// When memory cannot be bounded.
+    pub(super) fn own(mounts: &Mounts, own_cgroup: &[u8], memory: Option<u64>) -> io::Result<Self> {
+        let bound = memory.map(|bytes| Bound::new(mounts, own_cgroup, bytes));
+        let bound = bound.transpose()?;
+        let beside = bound.as_ref().is_some_and(Bound::is_on_leaf);
+        let place = |m: &Membership<'_>| {
+            let group = mounts.directory(m)?;
+            let place = match group.parent() {
+                Some(above) if beside && m.is_v2() && !m.is_root() => above,
+                _ => &group,
+            };
+            Site::below(place, m.is_v2()).ok()
+        };
         let sites = memberships(own_cgroup)
             .filter(|m| m.is_v2())
             .chain(memberships(own_cgroup).filter(|m| m.has("freezer")))
-            .filter_map(|m| Site::below(&mounts.directory(&m)?, m.is_v2()).ok())
+            .filter_map(|m| place(&m))
             .collect();
-        Self {
+        Ok(Self {
             sites,
-            needs_leaf: false,
+            needs_leaf: beside,
             leaf: None,
+            bound,
             join: Vec::new(),
             outside: None,
-        }
+        })
     }
 
     /// The target's groups. With v2 a leaf below it, so that its limits hold and the leaf can
@@ -71,7 +89,7 @@ impl Placement {
                 .ok_or(Errno::ENOENT)?;
             vec![Site::below(&below, true)?]
         } else {
-            Self::own(mounts, own_cgroup).sites
+            Self::own(mounts, own_cgroup, None)?.sites
         };
         let join = memberships(target_cgroup)
             .filter(|m| !m.is_v2() && !m.has("freezer"))
@@ -83,14 +101,16 @@ impl Placement {
             sites,
             needs_leaf: unified.is_some(),
             leaf: None,
+            bound: None,
             join,
             outside,
         })
     }
 
     /// Where the leaf may be once [`Placement::settle`] has made it: what a guard watches.
-    pub(super) fn sites(&self) -> &[Site] {
-        &self.sites
+    pub(super) fn sites(&self) -> Vec<&Site> {
+        let bound = self.bound.as_ref().and_then(Bound::site);
+        self.sites.iter().chain(bound).collect()
     }
 
     /// Makes the leaf. To be called when the guard is posted: whoever is killed right after this
@@ -104,17 +124,32 @@ impl Placement {
             match site.make() {
                 Ok(leaf) => {
                     self.leaf = Some(leaf);
-                    return Ok(());
+                    break;
                 }
                 Err(e) => refusal = e,
             }
         }
         // Where too few files may be open a group could be made, and is needed as anywhere.
-        if self.needs_leaf || refusal.raw_os_error() == Some(Errno::EMFILE as i32) {
-            Err(refusal)
-        } else {
-            Ok(())
+        let needed = self.needs_leaf || refusal.raw_os_error() == Some(Errno::EMFILE as i32);
+        if needed && self.leaf.is_none() {
+            return Err(refusal);
         }
+        match &mut self.bound {
+            Some(bound) => bound.put_in_force(self.leaf.as_ref()),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes what was made.
+    ///
+    /// # Errors
+    /// As [`Leaf::remove`].
+    pub(super) fn remove(&mut self) -> io::Result<()> {
+        let bound = self.bound.as_mut().and_then(Bound::take_group);
+        let removed = [self.leaf.take(), bound].into_iter().flatten();
+        removed
+            .map(|leaf| leaf.remove())
+            .fold(Ok(()), io::Result::and)
     }
 
     /// Moves `pid` into the target's groups, and into the leaf unless it was born there.
@@ -124,6 +159,9 @@ impl Placement {
     pub(super) fn admit(&self, pid: Pid, born_in_leaf: bool) -> io::Result<()> {
         for procs in &self.join {
             write_pid(procs.as_fd(), pid)?;
+        }
+        if let Some(bound) = &self.bound {
+            bound.admit(pid)?;
         }
         match &self.leaf {
             Some(leaf) if !born_in_leaf => leaf.admit(pid),
@@ -149,7 +187,7 @@ pub(super) struct Site {
 }
 
 impl Site {
-    fn below(group: &Path, v2: bool) -> io::Result<Self> {
+    pub(super) fn below(group: &Path, v2: bool) -> io::Result<Self> {
         let since_boot = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
         Ok(Self {
             parent: open(group, DIRECTORY, Mode::empty())?,
@@ -163,7 +201,7 @@ impl Site {
         })
     }
 
-    fn make(&self) -> io::Result<Leaf> {
+    pub(super) fn make(&self) -> io::Result<Leaf> {
         let parent = self.parent.try_clone()?;
         mkdirat(&parent, self.name.as_str(), Mode::S_IRWXU)?;
         self.find().inspect_err(|_| {
@@ -213,11 +251,11 @@ impl Leaf {
         self.v2.then_some(self.dir.as_fd())
     }
 
-    fn admit(&self, pid: Pid) -> io::Result<()> {
+    pub(super) fn admit(&self, pid: Pid) -> io::Result<()> {
         self.write("cgroup.procs", &pid.as_raw().to_string())
     }
 
-    fn write(&self, file: &str, text: &str) -> io::Result<()> {
+    pub(super) fn write(&self, file: &str, text: &str) -> io::Result<()> {
         write_in(self.dir.as_fd(), file, text)
     }
 

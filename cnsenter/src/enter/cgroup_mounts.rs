@@ -33,6 +33,11 @@ impl Membership<'_> {
         self.controllers.is_empty()
     }
 
+    /// Whether it is the top of what can be seen.
+    pub(super) fn is_root(&self) -> bool {
+        self.path == Path::new("/")
+    }
+
     pub(super) fn has(&self, controller: &str) -> bool {
         self.controllers
             .as_bytes()

@@ -37,7 +37,7 @@ impl Guard {
     /// # Errors
     /// As pipe(2) and fork(2).
     pub(super) fn post(
-        sites: &[Site],
+        sites: &[&Site],
         terminal: Option<&Restorer>,
         outside: Option<BorrowedFd<'_>>,
     ) -> io::Result<Self> {
@@ -74,13 +74,13 @@ impl Guard {
     }
 }
 
-fn keep_watch(pipe: &OwnedFd, sites: &[Site], terminal: Option<&Restorer>) -> ! {
+fn keep_watch(pipe: &OwnedFd, sites: &[&Site], terminal: Option<&Restorer>) -> ! {
     // Every step is for the worst case only: none of them failing is a reason not to watch.
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None);
     let _ = prctl::set_name(c"cnsenter-guard");
     let _ = chdir("/");
     let mut keep = vec![pipe.as_fd()];
-    keep.extend(sites.iter().map(AsFd::as_fd));
+    keep.extend(sites.iter().map(|site| site.as_fd()));
     keep.extend(terminal.map(AsFd::as_fd));
     let _ = close_all_but(&keep);
 

@@ -6,6 +6,7 @@
 
 mod account_file;
 mod cgroup;
+mod cgroup_bound;
 mod cgroup_mounts;
 mod child;
 mod exec;

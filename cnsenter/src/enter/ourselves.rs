@@ -1,7 +1,12 @@
 //! Whether we ourselves are able to enter anything: told before anything is looked for.
 
+use std::io;
+use std::path::Path;
+
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
+use nix::unistd::Pid;
 
 use super::{During, Error};
 use crate::hostproc::{HostProc, Process, Status};
@@ -27,11 +32,11 @@ pub struct Ourselves {
 }
 
 impl Ourselves {
-    /// Reads our own status and checks it.
+    /// Reads our own status and checks it; `host_root` is where the node's root is.
     ///
     /// # Errors
     /// When a capability is missing, a seccomp filter is in the way, or we have several threads.
-    pub fn check(proc: &HostProc) -> Result<Self, Error> {
+    pub fn check(proc: &HostProc, host_root: &Path) -> Result<Self, Error> {
         let process = proc.own()?;
         let status = process.status()?;
         check_capabilities(status.mask("CapEff").unwrap_or(0))?;
@@ -45,6 +50,10 @@ impl Ourselves {
         }
         if status.field("Seccomp").is_some_and(|mode| mode != "0") && setns_is_filtered()? {
             return Err(Error::OwnSeccomp("setns"));
+        }
+        if host_root != Path::new("/") {
+            // Where it cannot be left, our pod's own groups are all there are.
+            let _ = leave_cgroup_namespace(proc);
         }
         Ok(Self { process, status })
     }
@@ -61,6 +70,16 @@ fn check_capabilities(effective: u64) -> Result<(), Error> {
     } else {
         Err(Error::MissingCapability(missing.join(", ")))
     }
+}
+
+/// In a pod we are most likely in a cgroup namespace of its own, from which no other group can be
+/// named, let alone joined (cgroup_namespaces(7); `nsdelegate`, cgroups(7)): the node's init is in
+/// the one that shows them all.
+fn leave_cgroup_namespace(proc: &HostProc) -> io::Result<()> {
+    let init = proc.process(Pid::from_raw(1)).map_err(io::Error::other)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let namespace = init.open("ns/cgroup", flags).map_err(io::Error::other)?;
+    Ok(setns(namespace, CloneFlags::CLONE_NEWCGROUP)?)
 }
 
 /// Asks for something harmless, in a child, since a filter may also kill: EBADF is the kernel's

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::pty::Winsize;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -123,14 +124,13 @@ struct Crew {
 impl Crew {
     fn post_guard(&mut self) -> io::Result<()> {
         let outside = self.placement.outside.as_ref().map(AsFd::as_fd);
-        let guard = Guard::post(self.placement.sites(), self.restorer.as_ref(), outside)?;
+        let guard = Guard::post(&self.placement.sites(), self.restorer.as_ref(), outside)?;
         self.guard = Some(guard);
         Ok(())
     }
 
     fn dismiss(&mut self) -> io::Result<()> {
-        let leaf = self.placement.leaf.take();
-        let removed = leaf.map_or(Ok(()), |leaf| leaf.remove());
+        let removed = self.placement.remove();
         // Not before: whoever kills us now leaves no cgroup behind.
         if let Some(guard) = self.guard.take() {
             guard.dismiss();
@@ -258,8 +258,7 @@ impl Starter<'_> {
                 stdin: self.request.io.stdin,
             });
         }
-        if let (Some(Streams::Pty { master, .. }), Some(terminal)) = (&streams, self.terminal) {
-            let size = terminal.size();
+        if let (Some(Streams::Pty { master, .. }), Some(size)) = (&streams, self.terminal_size()) {
             tty::set_window_size(master.as_fd(), &size).during("set the terminal's size")?;
         }
         ours.release().during("start the command")?;
@@ -319,10 +318,18 @@ impl Starter<'_> {
         }
     }
 
+    fn terminal_size(&self) -> Option<Winsize> {
+        let told = self.request.io.tty.as_ref().and_then(|tty| tty.size);
+        self.terminal
+            .map(Terminal::size)
+            .or_else(|| told.map(|(rows, columns)| tty::size_of(rows, columns)))
+    }
+
     fn placement(&self, own_cgroup: &[u8]) -> Result<Placement, Error> {
         let mounts = Mounts::new(&self.request.lookup.host_root);
         match self.request.cgroup {
-            CgroupChoice::Own => Ok(Placement::own(&mounts, own_cgroup)),
+            CgroupChoice::Own => Placement::own(&mounts, own_cgroup, self.request.memory)
+                .during("bound the command's memory, for there is no memory controller here"),
             CgroupChoice::Target => {
                 let target = self.target.process.read("cgroup")?;
                 Placement::target(&mounts, own_cgroup, &target)

@@ -55,6 +55,9 @@ fn request() -> Request {
         timeout: None,
         kill_on_exit: false,
         verbose: false,
+        memory: None,
+        expected: None,
+        link: None,
     }
 }
 
@@ -203,6 +206,7 @@ fn the_environment_is_the_containers_then_ours_then_the_admins() {
             stdin: true,
             tty: Some(Tty {
                 term: Some("vt100".into()),
+                size: None,
             }),
             tty_refused: false,
         },
@@ -309,7 +313,10 @@ fn a_terminal_comes_from_the_target_where_it_can() {
     let tty = |facts: &Facts| {
         let io = Io {
             stdin: true,
-            tty: Some(Tty { term: None }),
+            tty: Some(Tty {
+                term: None,
+                size: None,
+            }),
             tty_refused: false,
         };
         super::plan(&Request { io, ..request() }, facts)

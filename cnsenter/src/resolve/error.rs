@@ -127,6 +127,16 @@ pub enum Error {
         /// The process that was its init.
         pid: i32,
     },
+    /// It is not the one that was asked for by its place in Kubernetes.
+    #[error("container {} is {}, not {}; nothing was run", escaped(.id), escaped(.found), escaped(.expected))]
+    Elsewhere {
+        /// Its ID.
+        id: String,
+        /// What its runtime says of it.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
     /// `pid:N` names no process that can be entered.
     #[error("process {0} has ended: it is a zombie")]
     Zombie(i32),
@@ -208,6 +218,7 @@ impl Error {
             Self::NotFound { searched, .. } => {
                 format!("searched {searched}; cnsenter ls -a lists what there is")
             }
+            Self::Elsewhere { .. } => "the pod may have been replaced: look it up again".into(),
             Self::Ambiguous { .. } => "give a longer ID, or NS/POD/CONTAINER".into(),
             Self::Exited { .. } => {
                 "its files and logs are still there for the runtime's own tools; restart it to enter it".into()

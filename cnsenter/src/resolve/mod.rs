@@ -8,6 +8,7 @@ mod everything;
 mod known;
 mod labels;
 mod matching;
+mod place;
 mod process;
 mod search;
 mod state_dir;
@@ -20,6 +21,7 @@ pub use daemon::{
 };
 pub(crate) use error::rfc3339;
 pub use error::{EndpointError, Error, OtherKernel, Warning};
+pub use place::check_place;
 pub use state_dir::{
     Names, OciState, parse_containers, parse_crun_status, parse_docker_config, parse_runc_state,
 };

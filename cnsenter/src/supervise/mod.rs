@@ -32,6 +32,7 @@ use nix::unistd::Pid;
 
 pub use self::reason::ExitReason;
 pub use self::signals::Signals;
+pub(crate) use self::stream::{Direction, Stream};
 pub use self::terminal::{RawMode, Restorer, Terminal};
 
 /// How long a command that is told to end at its timeout may take before it is killed.

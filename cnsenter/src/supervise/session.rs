@@ -145,7 +145,7 @@ impl<'a> Session<'a> {
 
     fn take_signals(&mut self) -> Result<(), Error> {
         while let Some(received) = self.signals.next() {
-            self.on_signal(received)?;
+            self.on_received(received)?;
         }
         Ok(())
     }
@@ -281,8 +281,26 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn on_signal(&mut self, received: Received) -> Result<(), Error> {
-        let number = received.number;
+    fn on_received(&mut self, received: Received) -> Result<(), Error> {
+        match received {
+            Received::Signal {
+                number,
+                from_terminal,
+            } => return self.on_signal(number, from_terminal),
+            Received::Size(rows, columns) => {
+                if let Some(pty) = &self.pty {
+                    // It goes on with the size it had.
+                    tty::set_window_size(pty.master.as_fd(), &tty::size_of(rows, columns)).ok();
+                }
+            }
+            Received::HungUp => {
+                self.over.get_or_insert(ExitReason::HungUp);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_signal(&mut self, number: i32, from_terminal: bool) -> Result<(), Error> {
         self.told_to_end |= ENDING.contains(&number);
         if self.told_to_end && self.pty.as_ref().is_some_and(|pty| pty.waits) {
             // To read the terminal in the background would stop us before the end.
@@ -301,7 +319,7 @@ impl<'a> Session<'a> {
                     self.over.get_or_insert(ExitReason::Signaled(number));
                 }
             }
-            _ if received.from_terminal => match &self.pty {
+            _ if from_terminal => match &self.pty {
                 Some(pty) => {
                     // What else a terminal sends has no counterpart there.
                     tty::signal_foreground(pty.master.as_fd(), number).ok();

@@ -1,13 +1,16 @@
-//! Signals as events: blocked before anything is forked, read one by one from a descriptor.
+//! Signals as events: blocked before anything is forked, read one by one from a descriptor. In a
+//! session of kpexec's there are also those that its user sends, and the size of that terminal.
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::hostproc::Status;
+use crate::session::{Order, Orders};
 use crate::sys::signals::{FIRST_REAL_TIME, LAST, default_sigchld, set_of};
 
 /// What the command gets when we get it. PIPE and URG are about our own descriptors, and those that
@@ -35,12 +38,19 @@ pub(super) const ENDING: [i32; 4] = [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, 
 /// The most signals that are kept for a command that has not started yet.
 const KEPT: usize = 64;
 
-/// A signal that was sent to us.
+/// What has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Received {
-    pub(super) number: i32,
-    /// The kernel sent it, that is a terminal, to all of the foreground process group.
-    pub(super) from_terminal: bool,
+pub(super) enum Received {
+    /// A signal, sent to us or by the session.
+    Signal {
+        number: i32,
+        /// The kernel sent it, that is a terminal, to all of the foreground process group.
+        from_terminal: bool,
+    },
+    /// The session's terminal has so many rows and columns now.
+    Size(u16, u16),
+    /// The session is gone.
+    HungUp,
 }
 
 /// The signals that are handled for the command, from before its start to our own end.
@@ -51,6 +61,14 @@ pub struct Signals {
     original: SigSet,
     to_reset: Vec<i32>,
     kept: VecDeque<Received>,
+    session: Option<Session>,
+}
+
+/// A session's orders, and what tells of them and of signals at once.
+struct Session {
+    both: Epoll,
+    /// None once they have ended.
+    orders: Option<Orders>,
 }
 
 impl Signals {
@@ -82,7 +100,21 @@ impl Signals {
             original,
             to_reset,
             kept: VecDeque::new(),
+            session: None,
         })
+    }
+
+    /// Takes a session's orders as well.
+    ///
+    /// # Errors
+    /// As epoll_create(2).
+    pub fn heed(&mut self, orders: Orders) -> io::Result<()> {
+        let both = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        both.add(&self.fd, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        both.add(&orders, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        let orders = Some(orders);
+        self.session = Some(Session { both, orders });
+        Ok(())
     }
 
     /// The mask that the caller had: children set it again before they exec.
@@ -102,32 +134,58 @@ impl Signals {
     /// kept and delivered after the start.
     pub fn pending_cancel(&mut self) -> Option<i32> {
         while let Some(received) = self.read() {
-            if ENDING.contains(&received.number) {
-                return Some(received.number);
-            }
-            if self.kept.len() < KEPT && received.number != libc::SIGCHLD {
-                self.kept.push_back(received);
+            match received {
+                Received::Signal { number, .. } if ENDING.contains(&number) => return Some(number),
+                Received::HungUp => return Some(libc::SIGHUP),
+                Received::Signal { number, .. } if number == libc::SIGCHLD => {}
+                _ if self.kept.len() < KEPT => self.kept.push_back(received),
+                _ => {}
             }
         }
         None
     }
 
-    /// The next signal, those that were kept first; None if there is none now.
+    /// What comes next, those that were kept first; None if there is none now.
     pub(super) fn next(&mut self) -> Option<Received> {
         self.kept.pop_front().or_else(|| self.read())
     }
 
-    fn read(&self) -> Option<Received> {
+    fn read(&mut self) -> Option<Received> {
+        self.read_signal().or_else(|| self.read_order())
+    }
+
+    fn read_signal(&self) -> Option<Received> {
         let info = self.fd.read_signal().ok()??;
-        Some(Received {
+        Some(Received::Signal {
             number: i32::try_from(info.ssi_signo).ok()?,
             from_terminal: info.ssi_code == libc::SI_KERNEL,
+        })
+    }
+
+    fn read_order(&mut self) -> Option<Received> {
+        let session = self.session.as_mut()?;
+        Some(match session.orders.as_ref()?.next()? {
+            Order::Signal(number) => Received::Signal {
+                number,
+                from_terminal: false,
+            },
+            Order::Size(rows, columns) => Received::Size(rows, columns),
+            Order::End => {
+                if let Some(orders) = session.orders.take() {
+                    // It would tell of its end for ever.
+                    let _ = session.both.delete(&orders);
+                }
+                Received::HungUp
+            }
         })
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        match &self.session {
+            Some(session) => session.both.0.as_fd(),
+            None => self.fd.as_fd(),
+        }
     }
 }

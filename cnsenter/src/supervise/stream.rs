@@ -23,7 +23,7 @@ const TERMINAL_STEP: usize = 256;
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     Read,
     Write,
 }
@@ -52,7 +52,7 @@ enum Fresh {
     Refused,
 }
 
-pub(super) struct Stream<'a> {
+pub(crate) struct Stream<'a> {
     handle: Handle<'a>,
     direction: Direction,
     kind: Kind,
@@ -61,7 +61,7 @@ pub(super) struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     /// Our end of a pipe to the command.
-    pub(super) fn own(fd: OwnedFd, direction: Direction) -> io::Result<Self> {
+    pub(crate) fn own(fd: OwnedFd, direction: Direction) -> io::Result<Self> {
         set_nonblocking(fd.as_fd())?;
         Ok(Self {
             kind: kind_of(fd.as_fd())?,
@@ -80,7 +80,7 @@ impl<'a> Stream<'a> {
     }
 
     /// One of the caller's streams, left as it is.
-    pub(super) fn caller(fd: BorrowedFd<'a>, direction: Direction) -> io::Result<Self> {
+    pub(crate) fn caller(fd: BorrowedFd<'a>, direction: Direction) -> io::Result<Self> {
         Ok(Self {
             kind: kind_of(fd)?,
             handle: Handle::Caller(fd),
@@ -102,7 +102,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Reads once; EAGAIN if there is nothing now.
-    pub(super) fn read(&mut self, buffer: &mut [u8]) -> nix::Result<usize> {
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> nix::Result<usize> {
         self.open_fresh();
         retry(|| match (self.kind, &self.fresh) {
             (Kind::Socket, _) => recv(self.as_fd().as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT),
@@ -112,7 +112,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Writes once; EAGAIN if there is no room now.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> nix::Result<usize> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> nix::Result<usize> {
         self.open_fresh();
         let step = match self.kind {
             _ if !self.may_wait() => bytes.len(),

@@ -53,12 +53,7 @@ impl Terminal {
     /// Its size now; 0 x 0 where it has none, such as on a serial line.
     #[must_use]
     pub fn size(&self) -> Winsize {
-        tty::window_size(self.fd.as_fd()).unwrap_or(Winsize {
-            ws_row: 0,
-            ws_col: 0,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        })
+        tty::window_size(self.fd.as_fd()).unwrap_or(tty::size_of(0, 0))
     }
 
     /// Whether it is our stdin: only then its keys are the command's.

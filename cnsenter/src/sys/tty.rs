@@ -5,17 +5,23 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use nix::pty::Winsize;
 
+/// A size in characters, of which the pixels are not known.
+#[must_use]
+pub fn size_of(rows: u16, columns: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    }
+}
+
 /// A terminal's size in characters.
 ///
 /// # Errors
 /// ENOTTY if it is none.
 pub fn window_size(fd: BorrowedFd<'_>) -> io::Result<Winsize> {
-    let mut size = Winsize {
-        ws_row: 0,
-        ws_col: 0,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
+    let mut size = size_of(0, 0);
     // SAFETY: TIOCGWINSZ writes one struct winsize to a valid place.
     check(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, &raw mut size) })?;
     Ok(size)

@@ -1,0 +1,244 @@
+//! Between the process that serves the stream and the one that runs a command: orders one way,
+//! reports the other, each a message on a socket. Its end is the session's.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::unistd::Pid;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use cnsenter_protocol::{Exit, Failure, FailureKind};
+
+use super::Error;
+use crate::error::Error as RunError;
+use crate::supervise::{ExitReason, Signals};
+
+/// The longest message, in bytes.
+const MAX_MESSAGE: usize = 16 << 10;
+
+/// What a client wants of a command that is being started, or runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// A signal for it, by its number.
+    Signal(i32),
+    /// Rows and columns of its terminal.
+    Size(u16, u16),
+    /// Nothing any more: it is to be killed. Told by the socket's end.
+    End,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// It runs.
+    Started(u32),
+    /// It has ended.
+    Ended {
+        code: u8,
+        signal: Option<u8>,
+        timed_out: bool,
+    },
+    /// It was not run, or lost.
+    Failed {
+        kind: Cause,
+        code: u8,
+        message: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Cause {
+    Enter,
+    Execute,
+    Lost,
+}
+
+/// Both ends, each for one process.
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    Ok(socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        flags,
+    )?)
+}
+
+/// Sends without waiting: who does not listen any more, or for long, misses it.
+pub(super) fn tell(socket: impl AsFd, message: &impl Serialize) {
+    if let Ok(bytes) = postcard::to_stdvec(message) {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let _ = send(socket.as_fd().as_raw_fd(), &bytes, flags);
+    }
+}
+
+/// What a socket has to say.
+pub(super) enum Heard<T> {
+    Message(T),
+    Nothing,
+    End,
+}
+
+pub(super) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> Heard<T> {
+    let mut bytes = [0; MAX_MESSAGE];
+    loop {
+        return match recv(
+            socket.as_fd().as_raw_fd(),
+            &mut bytes,
+            MsgFlags::MSG_DONTWAIT,
+        ) {
+            Ok(length @ 1..) => match postcard::from_bytes(&bytes[..length]) {
+                Ok(message) => Heard::Message(message),
+                // Both ends are the same program.
+                Err(_) => Heard::End,
+            },
+            Err(Errno::EAGAIN) => Heard::Nothing,
+            Err(Errno::EINTR) => continue,
+            Ok(_) | Err(_) => Heard::End,
+        };
+    }
+}
+
+/// The command's side.
+#[derive(Debug)]
+pub struct Link {
+    socket: OwnedFd,
+    reported: bool,
+}
+
+/// The orders of a session, as they come.
+#[derive(Debug)]
+pub struct Orders(OwnedFd);
+
+impl Link {
+    /// The link that was left open for this process.
+    pub(super) fn inherit(fd: RawFd) -> Result<Self, Error> {
+        let socket = crate::sys::image::take_inherited(fd).map_err(|source| Error::System {
+            what: "take over the session's socket",
+            source,
+        })?;
+        Ok(Self {
+            socket,
+            reported: false,
+        })
+    }
+
+    /// The link of a process that failed before it could be one that runs a command.
+    pub(super) fn new(socket: &OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            socket: socket.try_clone()?,
+            reported: false,
+        })
+    }
+
+    /// From now on orders come among the signals.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn attach(&self, signals: &mut Signals) -> Result<(), Error> {
+        let mut attach = || signals.heed(Orders(self.socket.try_clone()?));
+        attach().map_err(|source| Error::System {
+            what: "listen to the session",
+            source,
+        })
+    }
+
+    /// The command runs.
+    pub fn started(&mut self, pid: Pid) {
+        self.reported = true;
+        tell(&self.socket, &Report::Started(pid.as_raw().cast_unsigned()));
+    }
+
+    /// The command has ended.
+    pub(super) fn ended(&self, reason: ExitReason) {
+        let signal = match reason {
+            ExitReason::Signaled(number) => u8::try_from(number).ok(),
+            _ => None,
+        };
+        let report = Report::Ended {
+            code: reason.code(),
+            signal,
+            timed_out: reason == ExitReason::TimedOut,
+        };
+        tell(&self.socket, &report);
+    }
+
+    /// It was not run; or, if it was, we lost it.
+    pub(super) fn failed(&self, error: &RunError) {
+        let code = error.exit_code();
+        let kind = match error {
+            _ if self.reported => Cause::Lost,
+            RunError::Enter(crate::enter::Error::Exec(_)) => Cause::Execute,
+            _ => Cause::Enter,
+        };
+        // What a container or a daemon had to say may be long.
+        let message = error.text().chars().take(MAX_MESSAGE / 8).collect();
+        tell(
+            &self.socket,
+            &Report::Failed {
+                kind,
+                code,
+                message,
+            },
+        );
+    }
+}
+
+impl Orders {
+    /// The next one; None if there is none now.
+    #[must_use]
+    pub fn next(&self) -> Option<Order> {
+        match hear(&self.0) {
+            Heard::Message(order) => Some(order),
+            Heard::Nothing => None,
+            Heard::End => Some(Order::End),
+        }
+    }
+}
+
+impl AsFd for Orders {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// How a session ended, for the client.
+#[derive(Debug)]
+pub(super) enum End {
+    Exit(Exit),
+    Failure(Failure),
+}
+
+impl End {
+    /// The end that a report tells of; None if it tells of the start.
+    pub(super) fn of(report: Report) -> Option<Self> {
+        Some(match report {
+            Report::Started(_) => return None,
+            Report::Ended {
+                code,
+                signal,
+                timed_out,
+            } => Self::Exit(Exit {
+                code,
+                signal,
+                timed_out,
+            }),
+            Report::Failed {
+                kind,
+                code,
+                message,
+            } => Self::Failure(Failure {
+                kind: match kind {
+                    Cause::Enter => FailureKind::Enter,
+                    Cause::Execute => FailureKind::Execute,
+                    Cause::Lost => FailureKind::Lost,
+                },
+                code,
+                message,
+            }),
+        })
+    }
+}
