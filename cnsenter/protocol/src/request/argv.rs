@@ -27,6 +27,9 @@ impl Argv {
     pub fn read(words: &[impl AsRef<str>]) -> Result<Self, Error> {
         let words: Vec<String> = words.iter().map(|w| w.as_ref().to_owned()).collect();
         let word = |at: usize| words.get(at).map(String::as_str).filter(|w| *w != "--");
+        if word(0) != Some("session") {
+            return Err(Error::Spelling(words.first().cloned().unwrap_or_default()));
+        }
         match word(1) {
             Some(protocol) if protocol == PROTOCOL.to_string() => {}
             Some(other) => return Err(Error::Protocol(other.to_owned())),

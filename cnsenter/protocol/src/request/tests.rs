@@ -139,6 +139,8 @@ fn nothing_is_said_twice_or_otherwise() {
         assert!(said.contains(error), "{line}: {said}");
     };
     refused("1 1 a/b full -- x", "\"1\"");
+    refused("-- 1 a/b full -- x", "\"--\"");
+    refused("", "\"\"");
     refused("session 7 a/b full -- x", "protocol 7");
     refused("session 01 a/b full -- x", "protocol 01");
     refused("session", "names no protocol");
