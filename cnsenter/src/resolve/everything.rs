@@ -32,7 +32,7 @@ pub(super) fn everything(ctx: &Context<'_>, all: bool) -> Result<Listing, Error>
     }
     let ask = |known: Vec<String>| -> Result<Answers, Error> {
         match use_daemons {
-            true => daemon::ask(ctx, &Question::All { known }),
+            true => daemon::ask(ctx, &Question::All { known }, |_| true),
             false => Ok(Answers::default()),
         }
     };

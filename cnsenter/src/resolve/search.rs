@@ -7,7 +7,7 @@ use crate::request::{Query, RuntimeChoice, Scheme};
 
 use super::cgroup;
 use super::daemon::{self, Question};
-use super::known::KUBELET_LOGS;
+use super::known::{Api, KUBELET_LOGS};
 use super::matching::{candidate, exact_id, fill, is_live, is_named, is_of_pod, same};
 use super::state_dir::{Loaded, Stores, fits, is_full_id};
 use super::{Container, Context, Error, Found, State, Warning};
@@ -166,7 +166,10 @@ impl<'a> Search<'a> {
         let Some(question) = Question::of(self.query) else {
             return Ok(());
         };
-        let answers = daemon::ask(self.ctx, &question)?;
+        // Only Docker keeps names where nobody else would look for them.
+        let for_a_name = self.is_settled();
+        let wanted = |api| !for_a_name || api == Api::Docker;
+        let answers = daemon::ask(self.ctx, &question, wanted)?;
         if self.ctx.lookup.endpoint.is_some() || !answers.asked.is_empty() {
             self.searched.push("the runtimes' daemons");
         }
@@ -344,7 +347,8 @@ impl<'a> Search<'a> {
                 pod: pod.name.clone(),
             };
             // Only for the hint: without an answer there is none.
-            all = daemon::ask(ctx, &question).map_or_else(|_| Vec::new(), |a| a.containers);
+            all =
+                daemon::ask(ctx, &question, |_| true).map_or_else(|_| Vec::new(), |a| a.containers);
         }
         let mut containers: Vec<String> = all
             .iter()
@@ -372,7 +376,7 @@ pub(super) fn daemon_still_names(
     container: &Container,
     pid: nix::unistd::Pid,
 ) -> Result<bool, Error> {
-    let answers = daemon::ask(ctx, &Question::Word(container.id.clone()))?;
+    let answers = daemon::ask(ctx, &Question::Word(container.id.clone()), |_| true)?;
     let same = |c: &Container| c.id == container.id && is_live(c) && c.state.pid() == Some(pid);
     Ok(answers.containers.iter().any(same))
 }

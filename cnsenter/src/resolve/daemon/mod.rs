@@ -35,8 +35,12 @@ pub(super) struct Answers {
 }
 
 /// Asks `--runtime-endpoint` alone if it is given, else every socket of a known runtime that is
-/// there.
-pub(super) fn ask(ctx: &Context<'_>, question: &Question) -> Result<Answers, Error> {
+/// there and of a `wanted` kind.
+pub(super) fn ask(
+    ctx: &Context<'_>,
+    question: &Question,
+    wanted: impl Fn(Api) -> bool,
+) -> Result<Answers, Error> {
     let lookup = ctx.lookup;
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
@@ -62,6 +66,7 @@ pub(super) fn ask(ctx: &Context<'_>, question: &Question) -> Result<Answers, Err
     }
     let sockets: Vec<_> = known::sockets(lookup)
         .into_iter()
+        .filter(|(api, _)| wanted(*api))
         .map(|(api, path)| (api, on_node(&lookup.host_root, &path), path))
         .filter(|(_, socket, _)| std::fs::symlink_metadata(socket).is_ok())
         .collect();
