@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cnsenter_protocol::control::{Control, Exit, Failure};
 use cnsenter_protocol::credit::Allowance;
@@ -219,10 +219,12 @@ impl SessionClient {
     }
 
     fn receive(&mut self) -> Event {
+        let until = Instant::now() + PATIENCE;
         loop {
             if let Some(event) = self.receive_one() {
                 return event;
             }
+            assert!(Instant::now() < until, "nothing comes but Pings");
         }
     }
 
