@@ -25,7 +25,7 @@ use crate::hostproc::HostProc;
 use crate::plan::{Plan, TerminalKind};
 use crate::request::{CgroupChoice, Request};
 use crate::supervise::{Group, Restorer, Running, Signals, Streams, Terminal};
-use crate::sys::process::{Fork, fork_silently};
+use crate::sys::process::{Fork, fork_into};
 use crate::sys::tty;
 use crate::trace::Trace;
 
@@ -138,7 +138,7 @@ impl Crew {
         removed
     }
 
-    /// Its end sends no signal, so it is waited for when that holds nobody up.
+    /// It ends as soon as it has forked the command, and is waited for when that holds nobody up.
     fn reap_intermediate(&mut self) {
         if let Some(pid) = self.intermediate.take() {
             let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
@@ -285,13 +285,13 @@ impl Starter<'_> {
             .as_ref()
             .and_then(Leaf::birthplace)
             .filter(|_| in_leaf);
-        match leaf.map(|dir| fork_silently(Some(dir))) {
+        match leaf.map(|dir| fork_into(Some(dir))) {
             // Before Linux 5.7.
             Some(Err(e)) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::E2BIG)) => {}
             Some(other) => return (other, true),
             None => {}
         }
-        (fork_silently(None), false)
+        (fork_into(None), false)
     }
 
     /// The command's streams, unless they are a terminal of the target's.

@@ -48,18 +48,39 @@ pub fn fork() -> io::Result<Fork> {
 /// # Errors
 /// As clone(2) and clone3(2); with a cgroup ENOSYS before Linux 5.3, E2BIG before 5.7.
 pub fn fork_silently(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    clone(0, cgroup)
+}
+
+/// The same for a child whose end, and that of its [`fork_sibling`]s until they exec, sends SIGCHLD.
+///
+/// # Errors
+/// As [`fork_silently`].
+pub fn fork_into(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    clone(libc::SIGCHLD, cgroup)
+}
+
+fn clone(end: libc::c_int, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
+    let end = end.unsigned_abs();
     let Some(cgroup) = cgroup else {
-        // SAFETY: no flags and no stack, so this acts as fork(2); see `fork` for threads. The C
+        // SAFETY: only a signal and no stack, so this acts as fork(2); see `fork` for threads. The C
         // library's idea of the thread ID is stale in the child, which matters to raise(3) and
         // abort(3) only; children leave by `exit_now` or exec.
         return check(unsafe {
-            libc::syscall(libc::SYS_clone, 0usize, 0usize, 0usize, 0usize, 0usize)
+            libc::syscall(
+                libc::SYS_clone,
+                end as usize,
+                0usize,
+                0usize,
+                0usize,
+                0usize,
+            )
         })
         .map(forked);
     };
     // SAFETY: clone_args is a plain struct of integers, for which zero means "not used".
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
     args.flags = CLONE_INTO_CGROUP;
+    args.exit_signal = end.into();
     args.cgroup = cgroup.as_raw_fd().cast_unsigned().into();
     // SAFETY: the struct is valid for its size; else as above.
     check(unsafe { libc::syscall(libc::SYS_clone3, &args, size_of::<libc::clone_args>()) })
@@ -67,7 +88,8 @@ pub fn fork_silently(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Fork> {
 }
 
 /// clone(2) with CLONE_PARENT: the new process is our sibling, a child of our own parent. It is
-/// born in the PID namespace that setns(2) chose for our children.
+/// born in the PID namespace that setns(2) chose for our children. Until it execs its end sends the
+/// signal that ours does.
 ///
 /// # Errors
 /// As clone(2); ENOMEM if that namespace's init is gone.
