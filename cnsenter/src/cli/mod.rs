@@ -1,17 +1,19 @@
 //! The command line: clap's types, and what they come to. No I/O.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+mod chosen;
+#[cfg(test)]
+mod tests;
+
+pub use chosen::Caller;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::request::{
-    CgroupChoice, DAEMON_TIMEOUT, Error, IdOrName, Io, Lookup, Namespace, Query, Request,
-    RuntimeChoice, Tty, UserSpec,
-};
+use crate::request::{CgroupChoice, Namespace, RuntimeChoice};
 use crate::{inspect, list};
 
 const EXAMPLES: &str = "\
@@ -249,23 +251,6 @@ pub enum Invocation {
     Sub(Sub),
 }
 
-/// What is known of the caller besides the command line.
-#[derive(Debug, Default)]
-pub struct Caller {
-    /// Whether stdin is a terminal.
-    pub stdin_is_tty: bool,
-    /// Whether stdout is a terminal.
-    pub stdout_is_tty: bool,
-    /// The environment.
-    pub env: Vec<(OsString, OsString)>,
-}
-
-impl Caller {
-    fn var(&self, name: &OsStr) -> Option<&OsString> {
-        self.env.iter().find(|(k, _)| k == name).map(|(_, v)| v)
-    }
-}
-
 /// Reads the command line. A line with "--" runs a command, whatever TARGET is called.
 ///
 /// # Errors
@@ -319,138 +304,6 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-impl LookupArgs {
-    /// Where to look, with what the caller's environment adds.
-    #[must_use]
-    pub fn lookup(&self, caller: &Caller) -> Lookup {
-        Lookup {
-            runtime: self.runtime,
-            endpoint: self.runtime_endpoint.as_deref().map(strip_unix_scheme),
-            runtime_namespace: self.runtime_namespace.clone(),
-            host_root: self.host_root.clone(),
-            docker_host: caller
-                .var(OsStr::new("DOCKER_HOST"))
-                .and_then(|v| v.as_bytes().strip_prefix(b"unix://"))
-                .map(|p| PathBuf::from(OsStr::from_bytes(p))),
-            timeout: DAEMON_TIMEOUT,
-        }
-    }
-}
-
-/// crictl and DOCKER_HOST write sockets as `unix:///path`.
-fn strip_unix_scheme(path: &std::path::Path) -> PathBuf {
-    let bytes = path.as_os_str().as_bytes();
-    PathBuf::from(OsStr::from_bytes(
-        bytes.strip_prefix(b"unix://").unwrap_or(bytes),
-    ))
-}
-
-impl ExecArgs {
-    /// The request that these arguments make.
-    ///
-    /// # Errors
-    /// When a value has no meaning; the message says what to write.
-    pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
-        let target = Query::parse(self.target.as_deref().unwrap_or_default())?;
-        if self.memory.is_some() && self.cgroup == CgroupChoice::Target {
-            return Err(Error::MemoryOfTarget);
-        }
-        let namespaces = self.chosen_namespaces()?;
-        let user = self.user.as_deref().map(UserSpec::parse).transpose()?;
-        let extra_groups = self
-            .group_add
-            .iter()
-            .map(|g| IdOrName::parse(g))
-            .collect::<Result<_, _>>()?;
-        let env = self.chosen_env(caller)?;
-        let io = self.chosen_io(caller);
-        // The container's environment goes with its files; without them the caller's does.
-        let caller_env = if namespaces.contains(&Namespace::Mount) {
-            Vec::new()
-        } else {
-            caller.env.clone()
-        };
-        Ok(Request {
-            target,
-            lookup: self.lookup.lookup(caller),
-            command: self.command,
-            io,
-            user,
-            extra_groups,
-            workdir: self.workdir,
-            env,
-            caller_env,
-            clear_env: self.clear_env,
-            namespaces,
-            cgroup: self.cgroup,
-            memory: self.memory,
-            timeout: self.timeout,
-            kill_on_exit: self.kill_on_exit,
-            verbose: self.verbose,
-            expected: None,
-            link: None,
-        })
-    }
-
-    fn chosen_namespaces(&self) -> Result<Vec<Namespace>, Error> {
-        let unwanted = |ns| match ns {
-            Namespace::User => self.no_user,
-            Namespace::Cgroup => self.no_cgroup,
-            Namespace::Ipc => self.no_ipc,
-            Namespace::Uts => self.no_uts,
-            Namespace::Net => self.no_net,
-            Namespace::Pid => self.no_pid,
-            Namespace::Time => self.no_time,
-            Namespace::Mount => self.no_mount,
-        };
-        let wanted = self.namespaces.as_deref().unwrap_or(&Namespace::ALL);
-        let chosen: Vec<_> = Namespace::ALL
-            .into_iter()
-            .filter(|ns| wanted.contains(ns) && !unwanted(*ns))
-            .collect();
-        match chosen.is_empty() {
-            true => Err(Error::NoNamespace),
-            false => Ok(chosen),
-        }
-    }
-
-    fn chosen_env(&self, caller: &Caller) -> Result<Vec<(OsString, OsString)>, Error> {
-        let mut env = Vec::with_capacity(self.env.len());
-        for item in &self.env {
-            let bytes = item.as_bytes();
-            let (name, value) = match bytes.iter().position(|b| *b == b'=') {
-                Some(0) => return Err(Error::BadEnv(crate::escape::escaped_os(item).to_string())),
-                Some(at) => (
-                    OsString::from_vec(bytes[..at].to_vec()),
-                    bytes[at + 1..].to_vec(),
-                ),
-                // As docker and nerdctl: a name that the caller has not set is left out.
-                None => match caller.var(item) {
-                    Some(value) => (item.clone(), value.as_bytes().to_vec()),
-                    None if item.is_empty() => return Err(Error::BadEnv(String::new())),
-                    None => continue,
-                },
-            };
-            env.push((name, OsString::from_vec(value)));
-        }
-        Ok(env)
-    }
-
-    fn chosen_io(&self, caller: &Caller) -> Io {
-        let both = caller.stdin_is_tty && caller.stdout_is_tty;
-        let by_default = both && !self.stdin && !self.no_tty;
-        let tty = (self.tty || by_default) && caller.stdin_is_tty;
-        Io {
-            stdin: self.stdin || tty,
-            tty: tty.then(|| Tty {
-                term: caller.var(OsStr::new("TERM")).cloned(),
-                size: None,
-            }),
-            tty_refused: self.tty && !tty,
-        }
-    }
-}
-
 /// A time such as `30s`, `5m` or `1h30m`, or as timeout(1) takes it in seconds; more than zero.
 fn parse_duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);
@@ -474,168 +327,4 @@ fn parse_size(text: &str) -> Result<u64, String> {
     unit.and_then(|shift| digits.parse::<u64>().ok()?.checked_mul(1 << shift))
         .filter(|bytes| *bytes > 0)
         .ok_or_else(|| "write a size such as 64M or 1G".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_in_powers_of_1024() {
-        assert_eq!(parse_size("4096"), Ok(4096));
-        assert_eq!(parse_size("64M"), Ok(64 << 20));
-        assert_eq!(parse_size("1Gi"), Ok(1 << 30));
-        for bad in [
-            "",
-            "M",
-            "0",
-            "-1",
-            "1T",
-            "1.5G",
-            "18446744073709551615k",
-            "6 M",
-        ] {
-            assert!(parse_size(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    fn request(args: &[&str], caller: &Caller) -> Request {
-        let args = ["cnsenter"]
-            .iter()
-            .chain(args)
-            .map(OsString::from)
-            .collect();
-        match parse(args).unwrap() {
-            Invocation::Exec(exec) => exec.into_request(caller).unwrap(),
-            Invocation::Sub(sub) => panic!("{sub:?}"),
-        }
-    }
-
-    fn on_terminal() -> Caller {
-        Caller {
-            stdin_is_tty: true,
-            stdout_is_tty: true,
-            env: vec![("TERM".into(), "xterm".into()), ("LANG".into(), "C".into())],
-        }
-    }
-
-    #[test]
-    fn definition_is_sound() {
-        command().debug_assert();
-        ExecArgs::augment_args(base_command()).debug_assert();
-    }
-
-    #[test]
-    fn a_container_may_be_called_like_a_subcommand() {
-        let r = request(&["ls", "--", "id"], &Caller::default());
-        assert_eq!(r.target, Query::Word("ls".into()));
-        assert_eq!(r.command, ["id"]);
-        let sub = parse(
-            ["cnsenter", "ls", "-o", "json"]
-                .iter()
-                .map(OsString::from)
-                .collect(),
-        );
-        assert!(matches!(sub, Ok(Invocation::Sub(Sub::Ls(_)))));
-    }
-
-    #[test]
-    fn a_forgotten_separator_is_told() {
-        let error = |args: &[&str]| {
-            let args = ["cnsenter"]
-                .iter()
-                .chain(args)
-                .map(OsString::from)
-                .collect();
-            parse(args).unwrap_err().to_string()
-        };
-        for args in [
-            &["web", "true"][..],
-            &["web"],
-            &["-u", "app", "web", "id", "-x"],
-            &["lss"],
-        ] {
-            assert!(
-                error(args).contains("no \"--\" before a command"),
-                "{args:?}: {}",
-                error(args)
-            );
-        }
-        for args in [
-            &["--nonsense"][..],
-            &["inspect"],
-            &["ls", "web", "x"],
-            &["-i", "--no-such"],
-        ] {
-            assert!(
-                !error(args).contains("before a command"),
-                "{args:?}: {}",
-                error(args)
-            );
-        }
-    }
-
-    #[test]
-    fn a_terminal_is_given_where_people_expect_one() {
-        let io = |args: &[&str], caller: &Caller| {
-            let all: Vec<&str> = args.iter().copied().chain(["x", "--", "id"]).collect();
-            let io = request(&all, caller).io;
-            (io.stdin, io.tty.is_some(), io.tty_refused)
-        };
-        let none = Caller::default();
-        let term = on_terminal();
-        let piped = Caller {
-            stdout_is_tty: false,
-            ..on_terminal()
-        };
-        assert_eq!(io(&[], &term), (true, true, false));
-        assert_eq!(io(&["-T"], &term), (false, false, false));
-        assert_eq!(io(&["-i"], &term), (true, false, false));
-        assert_eq!(io(&["-t"], &term), (true, true, false));
-        assert_eq!(io(&["-it"], &piped), (true, true, false));
-        assert_eq!(io(&[], &piped), (false, false, false));
-        assert_eq!(io(&[], &none), (false, false, false));
-        assert_eq!(io(&["-i"], &none), (true, false, false));
-        assert_eq!(io(&["-it"], &none), (true, false, true));
-    }
-
-    #[test]
-    fn namespaces_are_chosen_and_excluded() {
-        let ns = |args: &[&str]| {
-            let all: Vec<&str> = args.iter().copied().chain(["x", "--", "id"]).collect();
-            request(&all, &on_terminal())
-        };
-        assert_eq!(ns(&[]).namespaces, Namespace::ALL);
-        assert_eq!(
-            ns(&["--namespaces", "net,uts"]).namespaces,
-            [Namespace::Uts, Namespace::Net]
-        );
-        let r = ns(&["--no-mount", "--no-user"]);
-        assert!(!r.namespaces.contains(&Namespace::Mount) && r.namespaces.len() == 6);
-        assert!(r.caller_env.contains(&("LANG".into(), "C".into())));
-        assert!(ns(&[]).caller_env.is_empty());
-    }
-
-    #[test]
-    fn environment_is_taken_by_value_or_from_the_caller() {
-        let r = request(
-            &["-e", "A=1=2", "-e", "LANG", "-e", "UNSET", "x", "--", "id"],
-            &on_terminal(),
-        );
-        assert_eq!(
-            r.env,
-            [("A".into(), "1=2".into()), ("LANG".into(), "C".into())]
-        );
-    }
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("5"), Ok(Duration::from_secs(5)));
-        for bad in ["", "0s", "-1s", "5x", "x"] {
-            assert!(parse_duration(bad).is_err(), "{bad:?}");
-        }
-    }
 }

@@ -1,0 +1,160 @@
+//! What the command line's words come to: a request.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use super::{ExecArgs, LookupArgs};
+use crate::request::{
+    CgroupChoice, DAEMON_TIMEOUT, Error, IdOrName, Io, Lookup, Namespace, Query, Request, Tty,
+    UserSpec,
+};
+
+/// What is known of the caller besides the command line.
+#[derive(Debug, Default)]
+pub struct Caller {
+    /// Whether stdin is a terminal.
+    pub stdin_is_tty: bool,
+    /// Whether stdout is a terminal.
+    pub stdout_is_tty: bool,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+impl Caller {
+    fn var(&self, name: &OsStr) -> Option<&OsString> {
+        self.env.iter().find(|(k, _)| k == name).map(|(_, v)| v)
+    }
+}
+
+impl LookupArgs {
+    /// Where to look, with what the caller's environment adds.
+    #[must_use]
+    pub fn lookup(&self, caller: &Caller) -> Lookup {
+        Lookup {
+            runtime: self.runtime,
+            endpoint: self.runtime_endpoint.as_deref().map(strip_unix_scheme),
+            runtime_namespace: self.runtime_namespace.clone(),
+            host_root: self.host_root.clone(),
+            docker_host: caller
+                .var(OsStr::new("DOCKER_HOST"))
+                .and_then(|v| v.as_bytes().strip_prefix(b"unix://"))
+                .map(|p| PathBuf::from(OsStr::from_bytes(p))),
+            timeout: DAEMON_TIMEOUT,
+        }
+    }
+}
+
+/// crictl and DOCKER_HOST write sockets as `unix:///path`.
+fn strip_unix_scheme(path: &std::path::Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    PathBuf::from(OsStr::from_bytes(
+        bytes.strip_prefix(b"unix://").unwrap_or(bytes),
+    ))
+}
+
+impl ExecArgs {
+    /// The request that these arguments make.
+    ///
+    /// # Errors
+    /// When a value has no meaning; the message says what to write.
+    pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
+        let target = Query::parse(self.target.as_deref().unwrap_or_default())?;
+        if self.memory.is_some() && self.cgroup == CgroupChoice::Target {
+            return Err(Error::MemoryOfTarget);
+        }
+        let namespaces = self.chosen_namespaces()?;
+        let user = self.user.as_deref().map(UserSpec::parse).transpose()?;
+        let extra_groups = self
+            .group_add
+            .iter()
+            .map(|g| IdOrName::parse(g))
+            .collect::<Result<_, _>>()?;
+        let env = self.chosen_env(caller)?;
+        let io = self.chosen_io(caller);
+        // The container's environment goes with its files; without them the caller's does.
+        let caller_env = if namespaces.contains(&Namespace::Mount) {
+            Vec::new()
+        } else {
+            caller.env.clone()
+        };
+        Ok(Request {
+            target,
+            lookup: self.lookup.lookup(caller),
+            command: self.command,
+            io,
+            user,
+            extra_groups,
+            workdir: self.workdir,
+            env,
+            caller_env,
+            clear_env: self.clear_env,
+            namespaces,
+            cgroup: self.cgroup,
+            memory: self.memory,
+            timeout: self.timeout,
+            kill_on_exit: self.kill_on_exit,
+            verbose: self.verbose,
+            expected: None,
+            link: None,
+        })
+    }
+
+    fn chosen_namespaces(&self) -> Result<Vec<Namespace>, Error> {
+        let unwanted = |ns| match ns {
+            Namespace::User => self.no_user,
+            Namespace::Cgroup => self.no_cgroup,
+            Namespace::Ipc => self.no_ipc,
+            Namespace::Uts => self.no_uts,
+            Namespace::Net => self.no_net,
+            Namespace::Pid => self.no_pid,
+            Namespace::Time => self.no_time,
+            Namespace::Mount => self.no_mount,
+        };
+        let wanted = self.namespaces.as_deref().unwrap_or(&Namespace::ALL);
+        let chosen: Vec<_> = Namespace::ALL
+            .into_iter()
+            .filter(|ns| wanted.contains(ns) && !unwanted(*ns))
+            .collect();
+        match chosen.is_empty() {
+            true => Err(Error::NoNamespace),
+            false => Ok(chosen),
+        }
+    }
+
+    fn chosen_env(&self, caller: &Caller) -> Result<Vec<(OsString, OsString)>, Error> {
+        let mut env = Vec::with_capacity(self.env.len());
+        for item in &self.env {
+            let bytes = item.as_bytes();
+            let (name, value) = match bytes.iter().position(|b| *b == b'=') {
+                Some(0) => return Err(Error::BadEnv(crate::escape::escaped_os(item).to_string())),
+                Some(at) => (
+                    OsString::from_vec(bytes[..at].to_vec()),
+                    bytes[at + 1..].to_vec(),
+                ),
+                // As docker and nerdctl: a name that the caller has not set is left out.
+                None => match caller.var(item) {
+                    Some(value) => (item.clone(), value.as_bytes().to_vec()),
+                    None if item.is_empty() => return Err(Error::BadEnv(String::new())),
+                    None => continue,
+                },
+            };
+            env.push((name, OsString::from_vec(value)));
+        }
+        Ok(env)
+    }
+
+    fn chosen_io(&self, caller: &Caller) -> Io {
+        let both = caller.stdin_is_tty && caller.stdout_is_tty;
+        let by_default = both && !self.stdin && !self.no_tty;
+        let tty = (self.tty || by_default) && caller.stdin_is_tty;
+        Io {
+            stdin: self.stdin || tty,
+            tty: tty.then(|| Tty {
+                term: caller.var(OsStr::new("TERM")).cloned(),
+                size: None,
+            }),
+            tty_refused: self.tty && !tty,
+        }
+    }
+}
