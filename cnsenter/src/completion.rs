@@ -97,6 +97,7 @@ fn command(list: List, place: &Place) -> Command {
                 "target" => arg.add(ArgValueCompleter::new(move |word: &OsStr| {
                     targets(list, word)
                 })),
+                "pod" => arg.add(ArgValueCompleter::new(move |word: &OsStr| pods(list, word))),
                 // A directory of the container, not of the node.
                 "workdir" => arg.value_hint(ValueHint::Other),
                 _ => arg,
@@ -138,6 +139,20 @@ fn targets(list: List, word: &OsStr) -> Vec<CompletionCandidate> {
                 .hide(hidden)
         })
         .collect()
+}
+
+/// What may be written for NS/POD.
+fn pods(list: List, word: &OsStr) -> Vec<CompletionCandidate> {
+    let containers = in_time(list);
+    let names = containers.iter().filter_map(|c| c.pod.as_ref());
+    let mut names: Vec<_> = names
+        .map(|pod| format!("{}/{}", pod.namespace, pod.name))
+        .collect();
+    names.sort();
+    names.dedup();
+    let begun = |name: &String| word.to_str().is_some_and(|word| name.starts_with(word));
+    names.retain(|name| begun(name) && is_plain(name));
+    names.into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// What a slow or hung daemon does not tell in time is not completed.

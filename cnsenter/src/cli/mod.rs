@@ -38,7 +38,6 @@ Exit status: the command's own; 128+N if it died of signal N; 124 after --timeou
     override_usage = "cnsenter [OPTIONS] TARGET -- COMMAND [ARG...]\n       cnsenter ls | inspect | pause | completion ...",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    disable_help_subcommand = true,
     arg_required_else_help = true
 )]
 pub struct Cli {
@@ -278,15 +277,22 @@ fn say_separator(error: clap::Error, args: &[OsString]) -> clap::Error {
         ErrorKind::UnknownArgument => !error.get(ContextKind::InvalidArg).is_some_and(names_flag),
         _ => false,
     };
-    let first = args.get(1).and_then(|a| a.to_str()).unwrap_or_default();
-    if !about_command || Cli::command().find_subcommand(first).is_some() {
+    let subcommands = Cli::command();
+    let is_sub = |arg: &&OsString| subcommands.find_subcommand(arg).is_some();
+    if !about_command || args.get(1).as_ref().is_some_and(is_sub) {
         return error;
     }
-    clap::Error::raw(
-        ErrorKind::MissingRequiredArgument,
-        "no \"--\" before a command; write cnsenter [OPTIONS] TARGET -- COMMAND [ARG...], \
-         or cnsenter ls, inspect, pause or completion",
-    )
+    let text = match args.iter().skip(1).find(is_sub) {
+        Some(sub) => format!(
+            "no \"--\" before a command; if {sub:?} is none, it comes first: \
+             cnsenter {} [OPTIONS]",
+            sub.display()
+        ),
+        None => "no \"--\" before a command; write cnsenter [OPTIONS] TARGET -- COMMAND [ARG...], \
+                 or cnsenter ls, inspect, pause or completion"
+            .to_owned(),
+    };
+    clap::Error::raw(ErrorKind::MissingRequiredArgument, text)
 }
 
 /// The command without its subcommands, under the same name and help.

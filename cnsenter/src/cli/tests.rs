@@ -82,6 +82,13 @@ fn a_forgotten_separator_is_told() {
             error(args)
         );
     }
+    for args in [&["-v", "ls"][..], &["--runtime", "docker", "inspect", "x"]] {
+        assert!(
+            error(args).contains("it comes first: cnsenter "),
+            "{args:?}"
+        );
+    }
+    assert!(error(&["help"]).contains("Usage: cnsenter"));
     for args in [
         &["--nonsense"][..],
         &["inspect"],

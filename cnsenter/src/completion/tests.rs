@@ -57,6 +57,12 @@ fn words_of(list: List, line: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn a_pod_is_completed_where_one_is_asked_for() {
+    assert_eq!(words(&["ls", "--pod", ""]), ["shop/web-0"]);
+    assert_eq!(words(&["ls", "--pod", "x"]), [""; 0]);
+}
+
+#[test]
 fn names_come_first_and_ids_where_there_is_no_name() {
     let all = words(&[""]);
     for word in ["ls", "inspect", "shop/web-0/app", "db", "cccccccccccc"] {

@@ -34,6 +34,7 @@ pub enum Namespace {
     /// time_namespaces(7)
     Time,
     /// mount_namespaces(7)
+    #[value(alias = "mnt")]
     Mount,
 }
 

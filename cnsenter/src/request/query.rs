@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::escape::{escaped, escaped_start};
 
 /// A target as the admin spelled it (cli.md, "TARGET").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,7 @@ impl Query {
     /// # Errors
     /// When it has no form that cli.md knows.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let shown = || crate::escape::escaped(text).to_string();
+        let shown = || escaped_start(text);
         if text.is_empty() {
             return Err(Error::EmptyTarget);
         }
@@ -67,7 +68,7 @@ impl Query {
                 "cri-o" => Scheme::CriO,
                 "docker" => Scheme::Docker,
                 "podman" => Scheme::Podman,
-                other => return Err(Error::BadScheme(crate::escape::escaped(other).to_string())),
+                other => return Err(Error::BadScheme(escaped_start(other))),
             };
             let id = Self::id(id).ok_or_else(|| Error::BadId(shown()))?;
             return Ok(Self::Id { scheme, id });
@@ -76,9 +77,10 @@ impl Query {
             let mut parts = text.split('/').map(str::to_owned);
             return match (parts.next(), parts.next(), parts.next(), parts.next()) {
                 (Some(namespace), Some(pod), container, None)
-                    if !namespace.is_empty()
-                        && !pod.is_empty()
-                        && container.as_deref() != Some("") =>
+                    if [&namespace, &pod]
+                        .into_iter()
+                        .chain(&container)
+                        .all(|name| is_name(name)) =>
                 {
                     Ok(Self::Pod {
                         namespace,
@@ -103,6 +105,11 @@ impl Query {
     }
 }
 
+/// Whether Kubernetes may call something so, as far as the length goes (RFC 1123 subdomains).
+fn is_name(text: &str) -> bool {
+    (1..=253).contains(&text.len())
+}
+
 /// Reads `NS/POD`.
 ///
 /// # Errors
@@ -114,13 +121,12 @@ pub fn parse_pod(text: &str) -> Result<(String, String), Error> {
             pod,
             container: None,
         }) => Ok((namespace, pod)),
-        _ => Err(Error::BadPod(crate::escape::escaped(text).to_string())),
+        _ => Err(Error::BadPod(escaped_start(text))),
     }
 }
 
 impl std::fmt::Display for Query {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        use crate::escape::escaped;
         match self {
             Self::Pid(pid) => write!(f, "pid:{pid}"),
             Self::Id { scheme, id } => write!(f, "{}://{}", scheme.name(), escaped(id)),

@@ -22,6 +22,11 @@ fn reads_every_form_of_target() {
 
 #[test]
 fn refuses_what_could_leave_a_state_directory() {
+    let long = "x".repeat(100_000);
+    for bad in [long.clone(), format!("ns/{long}"), format!("{long}://x")] {
+        let told = Query::parse(&bad).unwrap_err().to_string();
+        assert!(told.len() < 500, "{}", told.len());
+    }
     for bad in [
         "",
         "..",
@@ -54,6 +59,9 @@ fn a_number_is_never_a_name() {
         "",
     ] {
         assert!(IdOrName::parse(bad).is_err(), "{bad:?}");
+    }
+    for bad in [":0", "app:", "-1:app"] {
+        assert_eq!(UserSpec::parse(bad), Err(Error::BadUser(bad.into())));
     }
     assert_eq!(
         UserSpec::parse("app:1"),

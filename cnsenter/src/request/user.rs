@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Error;
+use crate::escape::{escaped, escaped_start};
 
 /// `-u USER[:GROUP]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ impl IdOrName {
     /// # Errors
     /// [`Error::BadUser`].
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let bad = || Error::BadUser(crate::escape::escaped(text).to_string());
+        let bad = || Error::BadUser(escaped_start(text));
         let looks_numeric = |t: &str| {
             let digits = t.strip_prefix(['+', '-']).unwrap_or(t);
             !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
@@ -52,7 +53,7 @@ impl std::fmt::Display for IdOrName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Id(id) => write!(f, "{id}"),
-            Self::Name(name) => write!(f, "{}", crate::escape::escaped(name)),
+            Self::Name(name) => write!(f, "{}", escaped(name)),
         }
     }
 }
@@ -64,12 +65,16 @@ impl UserSpec {
     /// [`Error::BadUser`].
     pub fn parse(text: &str) -> Result<Self, Error> {
         let (user, group) = match text.split_once(':') {
-            Some((user, group)) => (user, Some(IdOrName::parse(group)?)),
+            Some((user, group)) => (user, Some(group)),
             None => (text, None),
         };
-        Ok(Self {
-            user: IdOrName::parse(user)?,
-            group,
-        })
+        let parts = || {
+            Ok(Self {
+                user: IdOrName::parse(user)?,
+                group: group.map(IdOrName::parse).transpose()?,
+            })
+        };
+        // Of one half alone nobody sees what is missing.
+        parts().map_err(|_: Error| Error::BadUser(escaped_start(text)))
     }
 }

@@ -283,13 +283,10 @@ impl<'a> Search<'a> {
             }
             [] => {}
             several => {
-                return Err(Error::Ambiguous {
-                    query,
-                    candidates: several
-                        .iter()
-                        .map(|c| candidate(c, several, of_pod))
-                        .collect(),
-                });
+                let named = several.iter().map(|c| candidate(c, several, of_pod));
+                let mut candidates: Vec<_> = named.collect();
+                candidates.sort();
+                return Err(Error::Ambiguous { query, candidates });
             }
         }
         let sandbox =
