@@ -3,6 +3,7 @@
 //! One path serves every run: [`resolve`] finds the container, [`plan`] decides, [`enter`] does it,
 //! [`supervise`] stays with the command to its end. [`session`] starts such runs for kpexec. ARCHITECTURE.md has the picture.
 
+mod causes;
 pub mod cli;
 pub mod commands;
 pub mod completion;

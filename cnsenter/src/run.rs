@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::os::fd::RawFd;
 use std::process::ExitCode;
 
 use crate::cli::{Caller, ExecArgs, Invocation};
@@ -10,7 +11,7 @@ use crate::enter::{self, Ourselves, Starter};
 use crate::error::Error;
 use crate::hostproc::HostProc;
 use crate::request::{CgroupChoice, Request};
-use crate::session::{self, Link};
+use crate::session::{self, Cause, Link};
 use crate::stderr::{say, warn};
 use crate::supervise::{self, ExitReason, Signals, Terminal};
 use crate::trace::Trace;
@@ -35,7 +36,7 @@ fn run(args: Vec<OsString>) -> Result<u8, Error> {
     }
     if let Some(request) = seal::received()? {
         return match request.link {
-            Some(link) => session::run_command(link, &request),
+            Some(link) => execute_for(link, &request),
             None => execute(&request, None).map(|reason| reason.code()),
         };
     }
@@ -57,12 +58,28 @@ fn seal(exec: ExecArgs, args: &[OsString]) -> Result<u8, Error> {
     Err(error.into())
 }
 
+/// The second half for a session, which hears of its end by `link`; nobody looks at the exit code.
+fn execute_for(link: RawFd, request: &Request) -> Result<u8, Error> {
+    let mut link = Link::inherit(link)?;
+    match execute(request, Some(&mut link)) {
+        Ok(reason) => {
+            link.ended(reason);
+            Ok(reason.code())
+        }
+        Err(error) => {
+            let cause = match &error {
+                Error::Enter(enter::Error::Exec(_)) => Cause::Execute,
+                _ => Cause::Enter,
+            };
+            link.failed(cause, error.exit_code(), &error.text());
+            Ok(error.exit_code())
+        }
+    }
+}
+
 /// The second half, in the sealed image: find the container, decide, do it, stay to the end.
 /// `link` is the session's that this belongs to.
-///
-/// # Errors
-/// When the command was not run, or could not be stayed with.
-pub fn execute(request: &Request, link: Option<&mut Link>) -> Result<ExitReason, Error> {
+fn execute(request: &Request, link: Option<&mut Link>) -> Result<ExitReason, Error> {
     let trace = Trace::new(request.verbose);
     let _ = nix::sys::prctl::set_name(c"cnsenter");
     tell_what_will_differ(request);

@@ -9,9 +9,10 @@ use super::cgroup;
 use super::daemon::{self, Answers, Question};
 use super::known::Api;
 use super::matching::{fill, is_live, same};
-use super::search::{FOREIGN, chain};
+use super::search::FOREIGN;
 use super::state_dir::{Entry, Loaded, Stores, is_full_id};
 use super::{Container, Context, Error, Listing, Runtime, Warning};
+use crate::causes::chain;
 use crate::request::RuntimeChoice;
 
 /// Containers for which a second thread is worth its start.

@@ -1,7 +1,6 @@
 //! One search: candidates from every source that had to be asked, then the one that is meant.
 
-use std::fmt::Write;
-
+use crate::causes::chain;
 use crate::escape::escaped;
 use crate::request::{Query, RuntimeChoice, Scheme};
 
@@ -376,16 +375,6 @@ pub(super) fn daemon_still_names(
     let answers = daemon::ask(ctx, &Question::Word(container.id.clone()), |_| true)?;
     let same = |c: &Container| c.id == container.id && is_live(c) && c.state.pid() == Some(pid);
     Ok(answers.containers.iter().any(same))
-}
-
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(e) = source {
-        let _ = write!(text, ": {e}");
-        source = e.source();
-    }
-    text
 }
 
 /// IDs by kubelet's links, `<pod>_<namespace>_<container>-<id>.log`: anybody's guess until the

@@ -15,8 +15,9 @@ use nix::unistd::{Pid, pipe2};
 
 use super::Error;
 use super::backlog::Backlog;
-use super::link::{self, End, Heard, Link, Order, Report};
+use super::link::{self, Cause, End, Heard, Link, Order, Report};
 use super::outbox::Outbox;
+use crate::causes::chain;
 use crate::request::Request;
 use crate::seal;
 use crate::supervise::{Direction, Stream};
@@ -346,11 +347,10 @@ fn become_run(mut run: Request, socket: &OwnedFd, streams: [&OwnedFd; 3]) -> ! {
         Err(source) => Error::System {
             what: "set up the command's streams",
             source,
-        }
-        .into(),
+        },
     };
     if let Ok(link) = Link::new(socket) {
-        link.failed(&error);
+        link.failed(Cause::Enter, exit::CANNOT_ENTER, &chain(&error));
     }
     exit_now(exit::CANNOT_ENTER.into())
 }

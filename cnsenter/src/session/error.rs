@@ -6,8 +6,8 @@ use cnsenter_protocol::{
     Failure, FailureKind, SessionId, credit, decoder, exit, request as protocol_request,
 };
 
-use crate::error::chain;
-use crate::request;
+use crate::causes::chain;
+use crate::{request, seal};
 
 /// Why `cnsenter session` could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,9 @@ pub enum Error {
         /// How.
         source: credit::Error,
     },
+    /// No sealed image to run from.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
     /// A step of our own failed.
     #[error("cannot {what}")]
     System {
@@ -74,7 +77,7 @@ impl Error {
                 FailureKind::Request
             }
             Self::Frames(_) | Self::Order { .. } | Self::Credit { .. } => FailureKind::Protocol,
-            Self::System { .. } => FailureKind::Enter,
+            Self::Seal(_) | Self::System { .. } => FailureKind::Enter,
         };
         Failure {
             kind,

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use cnsenter_protocol::{Exit, Failure, FailureKind};
 
 use super::Error;
-use crate::error::Error as RunError;
 use crate::supervise::{ExitReason, Signals};
 
 /// The longest message, in bytes.
@@ -49,10 +48,14 @@ pub(super) enum Report {
     },
 }
 
+/// What a command failed at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Cause {
+pub enum Cause {
+    /// Its container was not entered.
     Enter,
+    /// It could not be executed there.
     Execute,
+    /// It was run, and lost.
     Lost,
 }
 
@@ -115,7 +118,10 @@ pub struct Orders(OwnedFd);
 
 impl Link {
     /// The link that was left open for this process.
-    pub(super) fn inherit(fd: RawFd) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn inherit(fd: RawFd) -> Result<Self, Error> {
         let socket = crate::sys::image::take_inherited(fd).map_err(|source| Error::System {
             what: "take over the session's socket",
             source,
@@ -153,7 +159,7 @@ impl Link {
     }
 
     /// The command has ended.
-    pub(super) fn ended(&self, reason: ExitReason) {
+    pub fn ended(&self, reason: ExitReason) {
         let signal = match reason {
             ExitReason::Signaled(number) => u8::try_from(number).ok(),
             _ => None,
@@ -166,16 +172,11 @@ impl Link {
         tell(&self.socket, &report);
     }
 
-    /// It was not run; or, if it was, we lost it.
-    pub(super) fn failed(&self, error: &RunError) {
-        let code = error.exit_code();
-        let kind = match error {
-            _ if self.reported => Cause::Lost,
-            RunError::Enter(crate::enter::Error::Exec(_)) => Cause::Execute,
-            _ => Cause::Enter,
-        };
+    /// It was not run, for this reason; or, if it was, we lost it.
+    pub fn failed(&self, cause: Cause, code: u8, why: &str) {
+        let kind = if self.reported { Cause::Lost } else { cause };
         // What a container or a daemon had to say may be long.
-        let message = error.text().chars().take(MAX_MESSAGE / 8).collect();
+        let message = why.chars().take(MAX_MESSAGE / 8).collect();
         tell(
             &self.socket,
             &Report::Failed {

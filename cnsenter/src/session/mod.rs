@@ -17,14 +17,9 @@ mod server;
 mod sessions;
 
 use std::ffi::OsString;
-use std::os::fd::RawFd;
 
 pub use error::Error;
-pub use link::{Link, Order, Orders};
-
-use crate::error::Error as RunError;
-use crate::request::Request;
-use crate::run;
+pub use link::{Cause, Link, Order, Orders};
 
 /// The words of a session's request, if this is one: `session` and the number of a protocol, so
 /// that a container of that name can still be entered.
@@ -41,25 +36,6 @@ pub fn asked_for(args: &[OsString]) -> Option<&[OsString]> {
 /// When the stream cannot be used at all.
 pub fn serve(words: &[OsString]) -> Result<u8, Error> {
     server::Server::new()?.run(words)
-}
-
-/// Runs one command of a session, as its link's other end wants it; our exit code, which nobody
-/// looks at.
-///
-/// # Errors
-/// When there is no such link.
-pub fn run_command(link: RawFd, request: &Request) -> Result<u8, RunError> {
-    let mut link = Link::inherit(link)?;
-    match run::execute(request, Some(&mut link)) {
-        Ok(reason) => {
-            link.ended(reason);
-            Ok(reason.code())
-        }
-        Err(error) => {
-            link.failed(&error);
-            Ok(error.exit_code())
-        }
-    }
 }
 
 #[cfg(test)]
