@@ -13,6 +13,7 @@ pub mod escape;
 pub mod exit;
 pub mod hostproc;
 pub mod inspect;
+pub mod link;
 pub mod list;
 pub mod pause;
 pub mod plan;

@@ -10,8 +10,9 @@ use crate::commands::{self, find};
 use crate::enter::{self, Ourselves, Starter};
 use crate::error::Error;
 use crate::hostproc::HostProc;
+use crate::link::{Cause, Link};
 use crate::request::{CgroupChoice, Request};
-use crate::session::{self, Cause, Link};
+use crate::session;
 use crate::stderr::{say, warn};
 use crate::supervise::{self, ExitReason, Signals, Terminal};
 use crate::trace::Trace;
@@ -60,10 +61,13 @@ fn seal(exec: ExecArgs, args: &[OsString]) -> Result<u8, Error> {
 
 /// The second half for a session, which hears of its end by `link`; nobody looks at the exit code.
 fn execute_for(link: RawFd, request: &Request) -> Result<u8, Error> {
-    let mut link = Link::inherit(link)?;
+    let mut link = Link::inherit(link).map_err(|source| Error::System {
+        what: "take over the session's socket",
+        source,
+    })?;
     match execute(request, Some(&mut link)) {
         Ok(reason) => {
-            link.ended(reason);
+            link.ended(reason.for_client());
             Ok(reason.code())
         }
         Err(error) => {
@@ -91,7 +95,11 @@ fn execute(request: &Request, link: Option<&mut Link>) -> Result<ExitReason, Err
     })?;
     let terminal = request.io.tty.as_ref().and_then(|_| Terminal::of_caller());
     if let Some(link) = &link {
-        link.attach(&mut signals)?;
+        let heard = link.orders().and_then(|orders| signals.heed(orders));
+        heard.map_err(|source| Error::System {
+            what: "listen to the session",
+            source,
+        })?;
     }
 
     let target = find(&proc, &request.target, &request.lookup, &trace)?;

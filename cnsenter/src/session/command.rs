@@ -15,9 +15,9 @@ use nix::unistd::{Pid, pipe2};
 
 use super::Error;
 use super::backlog::Backlog;
-use super::link::{self, Cause, End, Heard, Link, Order, Report};
 use super::outbox::Outbox;
 use crate::causes::chain;
+use crate::link::{self, Cause, End, Heard, Link, Order, Report};
 use crate::request::Request;
 use crate::seal;
 use crate::supervise::{Direction, Stream};

@@ -10,7 +10,6 @@ mod backlog;
 mod command;
 mod error;
 mod lease;
-mod link;
 mod outbox;
 mod request;
 mod server;
@@ -19,7 +18,6 @@ mod sessions;
 use std::ffi::OsString;
 
 pub use error::Error;
-pub use link::{Cause, Link, Order, Orders};
 
 /// The words of a session's request, if this is one: `session` and the number of a protocol, so
 /// that a container of that name can still be entered.

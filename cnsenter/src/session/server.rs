@@ -14,10 +14,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::command::{Command, Part};
 use super::lease::Lease;
-use super::link::Order;
 use super::outbox::Outbox;
 use super::sessions::{Session, Sessions};
 use super::{Error, request};
+use crate::link::Order;
 use crate::supervise::{Direction, Stream};
 use crate::sys::process::standard_fds;
 

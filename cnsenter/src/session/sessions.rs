@@ -7,8 +7,8 @@ use cnsenter_protocol::{Control, SessionId, Stream as Name};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::command::{Command, Part};
-use super::link::End;
 use super::outbox::Outbox;
+use crate::link::End;
 
 /// How long commands whose client is gone may take to be killed by their own processes.
 const KILL_LIMIT: Duration = Duration::from_millis(1500);

@@ -27,6 +27,19 @@ impl ExitReason {
             Self::HungUp => exit::of_signal(libc::SIGHUP),
         }
     }
+
+    /// As a session's client hears of it.
+    #[must_use]
+    pub fn for_client(&self) -> cnsenter_protocol::Exit {
+        cnsenter_protocol::Exit {
+            code: self.code(),
+            signal: match self {
+                Self::Signaled(number) => u8::try_from(*number).ok(),
+                _ => None,
+            },
+            timed_out: *self == Self::TimedOut,
+        }
+    }
 }
 
 impl From<End> for ExitReason {

@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::hostproc::Status;
-use crate::session::{Order, Orders};
+use crate::link::{Order, Orders};
 use crate::sys::signals::{FIRST_REAL_TIME, LAST, default_sigchld, set_of};
 
 /// What the command gets when we get it. PIPE and URG are about our own descriptors, and those that

@@ -12,9 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use cnsenter_protocol::{Exit, Failure, FailureKind};
 
-use super::Error;
-use crate::supervise::{ExitReason, Signals};
-
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 16 << 10;
 
@@ -31,7 +28,7 @@ pub enum Order {
 
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Report {
+pub(crate) enum Report {
     /// It runs.
     Started(u32),
     /// It has ended.
@@ -60,7 +57,7 @@ pub enum Cause {
 }
 
 /// Both ends, each for one process.
-pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC;
     Ok(socketpair(
         AddressFamily::Unix,
@@ -71,7 +68,7 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Sends without waiting: who does not listen any more, or for long, misses it.
-pub(super) fn tell(socket: impl AsFd, message: &impl Serialize) {
+pub(crate) fn tell(socket: impl AsFd, message: &impl Serialize) {
     if let Ok(bytes) = postcard::to_stdvec(message) {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         let _ = send(socket.as_fd().as_raw_fd(), &bytes, flags);
@@ -79,13 +76,13 @@ pub(super) fn tell(socket: impl AsFd, message: &impl Serialize) {
 }
 
 /// What a socket has to say.
-pub(super) enum Heard<T> {
+pub(crate) enum Heard<T> {
     Message(T),
     Nothing,
     End,
 }
 
-pub(super) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> Heard<T> {
+pub(crate) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> Heard<T> {
     let mut bytes = [0; MAX_MESSAGE];
     loop {
         return match recv(
@@ -121,35 +118,27 @@ impl Link {
     ///
     /// # Errors
     /// When there is none.
-    pub fn inherit(fd: RawFd) -> Result<Self, Error> {
-        let socket = crate::sys::image::take_inherited(fd).map_err(|source| Error::System {
-            what: "take over the session's socket",
-            source,
-        })?;
+    pub fn inherit(fd: RawFd) -> io::Result<Self> {
         Ok(Self {
-            socket,
+            socket: crate::sys::image::take_inherited(fd)?,
             reported: false,
         })
     }
 
     /// The link of a process that failed before it could be one that runs a command.
-    pub(super) fn new(socket: &OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(socket: &OwnedFd) -> io::Result<Self> {
         Ok(Self {
             socket: socket.try_clone()?,
             reported: false,
         })
     }
 
-    /// From now on orders come among the signals.
+    /// The session's orders, to be heeded among the signals.
     ///
     /// # Errors
     /// When there are no descriptors left.
-    pub fn attach(&self, signals: &mut Signals) -> Result<(), Error> {
-        let mut attach = || signals.heed(Orders(self.socket.try_clone()?));
-        attach().map_err(|source| Error::System {
-            what: "listen to the session",
-            source,
-        })
+    pub fn orders(&self) -> io::Result<Orders> {
+        Ok(Orders(self.socket.try_clone()?))
     }
 
     /// The command runs.
@@ -159,15 +148,11 @@ impl Link {
     }
 
     /// The command has ended.
-    pub fn ended(&self, reason: ExitReason) {
-        let signal = match reason {
-            ExitReason::Signaled(number) => u8::try_from(number).ok(),
-            _ => None,
-        };
+    pub fn ended(&self, exit: Exit) {
         let report = Report::Ended {
-            code: reason.code(),
-            signal,
-            timed_out: reason == ExitReason::TimedOut,
+            code: exit.code,
+            signal: exit.signal,
+            timed_out: exit.timed_out,
         };
         tell(&self.socket, &report);
     }
@@ -208,14 +193,14 @@ impl AsFd for Orders {
 
 /// How a session ended, for the client.
 #[derive(Debug)]
-pub(super) enum End {
+pub(crate) enum End {
     Exit(Exit),
     Failure(Failure),
 }
 
 impl End {
     /// The end that a report tells of; None if it tells of the start.
-    pub(super) fn of(report: Report) -> Option<Self> {
+    pub(crate) fn of(report: Report) -> Option<Self> {
         Some(match report {
             Report::Started(_) => return None,
             Report::Ended {
