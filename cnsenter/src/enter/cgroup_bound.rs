@@ -5,7 +5,7 @@ use std::io;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use super::cgroup::{Leaf, Site};
+use super::cgroup_leaf::{Leaf, Site};
 use super::cgroup_mounts::{Mounts, memberships};
 
 /// How much, in bytes, and where that is seen to.

@@ -15,7 +15,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, pthread_sigmask};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, chdir, pipe2, read, setpgid};
 
-use super::cgroup::{Leaf, Site};
+use super::cgroup_leaf::{Leaf, Site};
 use crate::supervise::Restorer;
 use crate::sys::process::{Fork, close_all_but, exit_now, fork_silently, pidfd_open};
 

@@ -7,6 +7,7 @@
 mod account_file;
 mod cgroup;
 mod cgroup_bound;
+mod cgroup_leaf;
 mod cgroup_mounts;
 mod child;
 mod exec;
@@ -19,7 +20,7 @@ mod stdio;
 mod target;
 mod verify;
 
-pub use cgroup::Leaf;
+pub use cgroup_leaf::Leaf;
 pub use facts::gather;
 pub use guard::Guard;
 pub use message::{ExecFailure, Step};

@@ -11,7 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::cgroup::{Leaf, Placement};
+use super::cgroup::Placement;
+use super::cgroup_leaf::Leaf;
 use super::cgroup_mounts::Mounts;
 use super::child::Entrance;
 use super::exec::CommandLine;
