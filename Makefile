@@ -18,12 +18,13 @@ build: ## Build cnsenter and kpexec, static, as the tests use them
 test: setup build ## All tests: unit tests, and every suite on real runtimes (as root)
 	cargo test --workspace --no-fail-fast
 
-demo: ## Show what cnsenter is for, on a container of its own (as root; leaves nothing behind)
-	@tests/demo.sh
+demo: setup build ## Show what kpexec is for, on a cluster of its own (as root; leaves nothing behind)
+	@cargo run --quiet -p kpexec-tests --bin demo
 
-demo-node: demo
+demo-node: ## Show cnsenter alone, on a container of its own (as root; leaves nothing behind)
+	@tests/demo-node.sh
 
-demo-shell: setup build ## A shell beside a Kubernetes node with nodepause (as root; leaves nothing behind)
+demo-shell: setup build ## A shell beside that cluster, with kubectl and kpexec (as root; leaves nothing behind)
 	@cargo run --quiet -p kpexec-tests --bin demo-shell
 
 # The advisories are a database on github.com; where that cannot be had, lint says so and goes on.

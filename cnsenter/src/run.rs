@@ -88,7 +88,7 @@ fn execute(request: &Request, link: Option<&mut Link>) -> Result<ExitReason, Err
     let _ = nix::sys::prctl::set_name(c"cnsenter");
     tell_what_will_differ(request);
     let proc = HostProc::open()?;
-    let own = Ourselves::check(&proc, &request.lookup.host_root)?;
+    let own = Ourselves::check(&proc, &request.lookup)?;
     let mut signals = Signals::block(&own.status).map_err(|source| Error::System {
         what: "take over the signals that are passed on",
         source,

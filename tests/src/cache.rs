@@ -75,7 +75,7 @@ pub(crate) fn cnsenter() -> PathBuf {
 ///
 /// # Panics
 /// If there is none.
-pub(crate) fn kpexec() -> PathBuf {
+pub fn kpexec() -> PathBuf {
     under_test("KPEXEC", "kpexec")
 }
 

@@ -22,7 +22,7 @@
 //! assert_eq!(terminal.wait(), 3);
 //! ```
 
-mod cache;
+pub mod cache;
 pub mod cluster;
 mod command;
 mod each_runtime;

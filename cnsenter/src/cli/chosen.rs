@@ -72,15 +72,16 @@ impl ExecArgs {
             .collect::<Result<_, _>>()?;
         let env = self.chosen_env(caller)?;
         let io = self.chosen_io(caller);
-        // The container's environment goes with its files; without them the caller's does.
-        let caller_env = if namespaces.contains(&Namespace::Mount) {
-            Vec::new()
-        } else {
-            caller.env.clone()
+        let lookup = self.lookup.lookup(caller);
+        // The container's environment goes with its files; without them the caller's does, unless
+        // that is a pod's.
+        let caller_env = match namespaces.contains(&Namespace::Mount) || !lookup.is_on_node() {
+            true => Vec::new(),
+            false => caller.env.clone(),
         };
         Ok(Request {
             target,
-            lookup: self.lookup.lookup(caller),
+            lookup,
             command: self.command,
             io,
             user,

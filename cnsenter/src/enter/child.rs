@@ -18,11 +18,12 @@ use nix::unistd::{
     setresgid, setresuid, setsid, write,
 };
 
+use super::NODES_INIT;
 use super::exec::CommandLine;
 use super::message::{Channel, Failure, Message, Step};
 use super::stdio::{self, Stdio};
 use super::target::Target;
-use crate::hostproc::HostProc;
+use crate::hostproc::{HostProc, Process};
 use crate::plan::{Plan, TerminalKind};
 use crate::request::Namespace;
 use crate::supervise::Signals;
@@ -82,6 +83,7 @@ impl Entrance<'_> {
 
     fn join_and_fork(&mut self) -> Result<(), Stop> {
         self.prepare()?;
+        self.join_node()?;
         self.join()?;
         if let Some((uid, gid)) = self.plan.identity.first {
             // In a user namespace our own IDs do not exist.
@@ -120,6 +122,29 @@ impl Entrance<'_> {
         }
     }
 
+    /// What is not the target's is the node's.
+    fn join_node(&self) -> Result<(), Stop> {
+        if self.plan.join_node.is_empty() {
+            return Ok(());
+        }
+        let init = self.proc.process(NODES_INIT).map_err(io::Error::other);
+        let init = init.at(Step::JoinNode)?;
+        let root = openat(
+            &init,
+            "root",
+            OFlag::O_PATH | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        );
+        let root = root.at(Step::JoinNode)?;
+        let wanted = self.plan.join_node.iter().map(|(ns, _)| *ns);
+        join_each(&init, wanted).at(Step::JoinNode)?;
+        if self.plan.joins_node(Namespace::Mount) {
+            fchdir(&root).at(Step::JoinNode)?;
+            chroot(".").at(Step::JoinNode)?;
+        }
+        Ok(())
+    }
+
     /// All at once, so that nothing is half joined; one by one before Linux 5.8.
     fn join(&self) -> Result<(), Stop> {
         let flags = self.plan.join.iter().map(|(ns, _)| clone_flag(*ns));
@@ -132,23 +157,8 @@ impl Entrance<'_> {
             Some(Err(Errno::EINVAL)) | None => {}
             Some(Err(e)) => return Err(e).at(Step::Join),
         }
-        // Opened before the first is joined: afterwards the target's files may be out of reach.
-        let open = |(ns, _): &(Namespace, _)| {
-            let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
-            openat(&self.target.process, ns.proc_name(), flags, Mode::empty())
-                .map(|fd| (fd, clone_flag(*ns)))
-        };
-        let all: Vec<(OwnedFd, CloneFlags)> = self
-            .plan
-            .join
-            .iter()
-            .map(open)
-            .collect::<Result<_, _>>()
-            .at(Step::Join)?;
-        for (fd, flag) in &all {
-            setns(fd, *flag).at(Step::Join)?;
-        }
-        Ok(())
+        let wanted = self.plan.join.iter().map(|(ns, _)| *ns);
+        join_each(&self.target.process, wanted).at(Step::Join)
     }
 
     /// Makes the terminal, if it comes from the devpts that is now ours.
@@ -307,6 +317,16 @@ impl Entrance<'_> {
         text.truncate(length);
         Ok(text)
     }
+}
+
+/// Opened before the first is joined: afterwards the process's files may be out of reach.
+fn join_each(process: &Process, wanted: impl Iterator<Item = Namespace>) -> nix::Result<()> {
+    let open = |ns: Namespace| {
+        let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+        openat(process, ns.proc_name(), flags, Mode::empty()).map(|fd| (fd, clone_flag(ns)))
+    };
+    let all: Vec<(OwnedFd, CloneFlags)> = wanted.map(open).collect::<Result<_, _>>()?;
+    all.iter().try_for_each(|(fd, flag)| setns(fd, *flag))
 }
 
 /// Not to be traced or looked into by the container's processes (CVE-2016-9962), and not to

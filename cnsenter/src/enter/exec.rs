@@ -13,6 +13,7 @@ use nix::unistd::execve;
 use super::message::{ExecFailure, ExecReason};
 use crate::escape::escaped_start;
 use crate::plan::Plan;
+use crate::request::Namespace;
 
 /// A command line in the form that execve(2) takes, made before anything is forked.
 pub(super) struct CommandLine {
@@ -20,6 +21,7 @@ pub(super) struct CommandLine {
     argv: Vec<CString>,
     env: Vec<CString>,
     searched: Option<Vec<u8>>,
+    on_node: bool,
 }
 
 impl CommandLine {
@@ -47,6 +49,7 @@ impl CommandLine {
                 .collect(),
             env: plan.env.iter().map(|e| c_string(e)).collect(),
             searched,
+            on_node: !plan.joins(Namespace::Mount),
         }
     }
 
@@ -62,11 +65,11 @@ impl CommandLine {
                 Errno::EACCES if self.searched.is_some() => {
                     denied.get_or_insert((path, errno));
                 }
-                _ => return failure(path, errno),
+                _ => return self.failure(path, errno),
             }
         }
         if let Some((path, errno)) = denied {
-            return failure(path, errno);
+            return self.failure(path, errno);
         }
         // What is there and "not found" lacks its interpreter.
         if let Some(path) = self
@@ -75,7 +78,7 @@ impl CommandLine {
             .map(as_path)
             .find(|path| path.symlink_metadata().is_ok())
         {
-            return failure(path, Errno::ENOENT);
+            return self.failure(path, Errno::ENOENT);
         }
         let command = self.argv.first().map(|a| escaped_start(a.as_bytes()));
         let reason = match &self.searched {
@@ -85,6 +88,15 @@ impl CommandLine {
         ExecFailure {
             command: command.unwrap_or_default(),
             reason,
+            on_node: self.on_node,
+        }
+    }
+
+    fn failure(&self, path: &Path, errno: Errno) -> ExecFailure {
+        ExecFailure {
+            command: escaped_start(path.as_os_str().as_bytes()),
+            reason: reason(path, errno),
+            on_node: self.on_node,
         }
     }
 }
@@ -98,17 +110,13 @@ fn as_path(name: &CString) -> &Path {
     Path::new(OsStr::from_bytes(name.as_bytes()))
 }
 
-fn failure(path: &Path, errno: Errno) -> ExecFailure {
-    let reason = match errno {
+fn reason(path: &Path, errno: Errno) -> ExecReason {
+    match errno {
         Errno::EACCES if metadata(path).is_ok_and(|m| m.is_dir()) => ExecReason::Directory,
         Errno::EACCES => ExecReason::Permission,
         Errno::ENOENT | Errno::ENOTDIR if metadata(path).is_err() => ExecReason::Missing,
         Errno::ENOENT | Errno::ENOEXEC | Errno::ELIBBAD => why_not(&head(path), errno),
         other => ExecReason::Other(other as i32),
-    };
-    ExecFailure {
-        command: escaped_start(path.as_os_str().as_bytes()),
-        reason,
     }
 }
 

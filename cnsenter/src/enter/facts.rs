@@ -7,11 +7,11 @@ use nix::sys::statfs::{DEVPTS_SUPER_MAGIC, fstatfs};
 
 use super::account_file::{self, open_below};
 use super::cgroup_mounts::Mounts;
-use super::{During, Error, Ourselves, Target};
+use super::{During, Error, NODES_INIT, Ourselves, Target};
 use crate::escape::escaped;
 use crate::hostproc::{HostProc, NsId};
 use crate::plan::{AccountFile, Facts, IdMap, NamespaceIds};
-use crate::request::{IdOrName, Namespace, Request};
+use crate::request::{IdOrName, Lookup, Namespace, Request};
 
 /// Reads the facts about the target and ourselves, all of them through the node's /proc.
 ///
@@ -45,6 +45,7 @@ pub fn gather(
     Ok(Facts {
         own: NamespaceIds::read(|ns| own.process.namespace(ns.proc_name()))?,
         target: namespaces,
+        node: nodes_namespaces(proc, &request.lookup)?,
         uid_map,
         gid_map,
         setgroups_allowed,
@@ -61,6 +62,17 @@ pub fn gather(
         apparmor: own.process.read("attr/apparmor/current").is_ok(),
         target_devpts: request.io.tty.is_some() && has_devpts(target),
     })
+}
+
+/// In a pod we are in other namespaces than the node's init, of which we share the PID namespace.
+fn nodes_namespaces(proc: &HostProc, lookup: &Lookup) -> Result<Option<NamespaceIds>, Error> {
+    if lookup.is_on_node() {
+        return Ok(None);
+    }
+    let init = proc.process(NODES_INIT)?;
+    Ok(Some(NamespaceIds::read(|ns| {
+        init.namespace(ns.proc_name())
+    })?))
 }
 
 /// The container's environment and working directory: from its spec, else from its init.
@@ -110,7 +122,8 @@ fn accounts(
     let root = if request.namespaces.contains(&Namespace::Mount) {
         target.root.as_fd()
     } else {
-        host_root = std::fs::File::open("/").during("open /")?;
+        let opened = std::fs::File::open(&request.lookup.host_root);
+        host_root = opened.during("open the node's root directory")?;
         host_root.as_fd()
     };
     let read = |wanted: bool, name| {

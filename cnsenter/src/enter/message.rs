@@ -41,6 +41,8 @@ pub(super) struct Failure {
 pub enum Step {
     /// Before anything is joined.
     Prepare,
+    /// setns(2) to the node's, and chroot(2) into its root.
+    JoinNode,
     /// setns(2).
     Join,
     /// Becoming root of the user namespace.
@@ -67,6 +69,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Prepare => "prepare to enter the container",
+            Self::JoinNode => "join the node's namespaces",
             Self::Join => "join the container's namespaces",
             Self::BecomeRoot => "become root of the container's user namespace",
             Self::Root => "change to the container's root directory",
@@ -88,6 +91,8 @@ pub struct ExecFailure {
     pub command: String,
     /// What is wrong with it.
     pub reason: ExecReason,
+    /// Whether it was looked for among the node's files, not the container's.
+    pub on_node: bool,
 }
 
 /// What is wrong with a command.
@@ -127,13 +132,20 @@ impl ExecFailure {
 impl fmt::Display for ExecFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let command = &self.command;
+        let (place, owner) = match self.on_node {
+            true => ("on the node", "node"),
+            false => ("in the container", "container"),
+        };
         match &self.reason {
+            ExecReason::NotInPath(path) if self.on_node => {
+                write!(f, "no command \"{command}\" {place} (PATH is {path})")
+            }
             ExecReason::NotInPath(path) => write!(
                 f,
-                "no command \"{command}\" in the container (its PATH is {path}); \
+                "no command \"{command}\" {place} (its PATH is {path}); \
                  --no-mount runs the node's own programs"
             ),
-            ExecReason::Missing => write!(f, "no file \"{command}\" in the container"),
+            ExecReason::Missing => write!(f, "no file \"{command}\" {place}"),
             ExecReason::Directory => write!(f, "\"{command}\" is a directory"),
             ExecReason::Permission => write!(
                 f,
@@ -141,11 +153,11 @@ impl fmt::Display for ExecFailure {
             ),
             ExecReason::Interpreter(name) => write!(
                 f,
-                "\"{command}\" is a script for \"{name}\", which the container does not have"
+                "\"{command}\" is a script for \"{name}\", which the {owner} does not have"
             ),
             ExecReason::Loader(name) => write!(
                 f,
-                "\"{command}\" needs the dynamic loader \"{name}\", which the container does not have"
+                "\"{command}\" needs the dynamic loader \"{name}\", which the {owner} does not have"
             ),
             ExecReason::Architecture(theirs, ours) => {
                 write!(

@@ -30,6 +30,11 @@ pub use target::{Target, pin};
 
 use std::io;
 
+use nix::unistd::Pid;
+
+/// The node's init: a pod that can enter others is in the node's PID namespace (`hostPID`).
+const NODES_INIT: Pid = Pid::from_raw(1);
+
 /// Why a container was not entered, or the command in it not started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

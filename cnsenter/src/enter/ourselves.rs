@@ -1,15 +1,14 @@
 //! Whether we ourselves are able to enter anything: told before anything is looked for.
 
 use std::io;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sched::{CloneFlags, setns};
-use nix::unistd::Pid;
 
-use super::{During, Error};
+use super::{During, Error, NODES_INIT};
 use crate::hostproc::{HostProc, Process, Status};
+use crate::request::Lookup;
 use crate::sys::process::{Fork, exit_now, fork, no_fd};
 
 /// The capabilities without which a container cannot be entered (setns(2), chroot(2), setuid(2),
@@ -32,11 +31,11 @@ pub struct Ourselves {
 }
 
 impl Ourselves {
-    /// Reads our own status and checks it; `host_root` is where the node's root is.
+    /// Reads our own status and checks it; `lookup` says where the node's root is.
     ///
     /// # Errors
     /// When a capability is missing, a seccomp filter is in the way, or we have several threads.
-    pub fn check(proc: &HostProc, host_root: &Path) -> Result<Self, Error> {
+    pub fn check(proc: &HostProc, lookup: &Lookup) -> Result<Self, Error> {
         let process = proc.own()?;
         let status = process.status()?;
         check_capabilities(status.mask("CapEff").unwrap_or(0))?;
@@ -51,7 +50,7 @@ impl Ourselves {
         if status.field("Seccomp").is_some_and(|mode| mode != "0") && setns_is_filtered()? {
             return Err(Error::OwnSeccomp("setns"));
         }
-        if host_root != Path::new("/") {
+        if !lookup.is_on_node() {
             // Where it cannot be left, our pod's own groups are all there are.
             let _ = leave_cgroup_namespace(proc);
         }
@@ -76,7 +75,7 @@ fn check_capabilities(effective: u64) -> Result<(), Error> {
 /// named, let alone joined (cgroup_namespaces(7); `nsdelegate`, cgroups(7)): the node's init is in
 /// the one that shows them all.
 fn leave_cgroup_namespace(proc: &HostProc) -> io::Result<()> {
-    let init = proc.process(Pid::from_raw(1)).map_err(io::Error::other)?;
+    let init = proc.process(NODES_INIT).map_err(io::Error::other)?;
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
     let namespace = init.open("ns/cgroup", flags).map_err(io::Error::other)?;
     Ok(setns(namespace, CloneFlags::CLONE_NEWCGROUP)?)

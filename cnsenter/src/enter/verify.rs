@@ -8,7 +8,7 @@ use crate::request::Namespace;
 
 /// Compares `command`, which waits, with the plan. `own` is our own status.
 pub(super) fn verify(command: &Process, plan: &Plan, own: &Status) -> Result<(), Error> {
-    for (ns, planned) in &plan.join {
+    for (ns, planned) in plan.join.iter().chain(&plan.join_node) {
         let found = command.namespace(ns.proc_name())?;
         if found != Some(*planned) {
             let show = found.map_or("none".to_owned(), |id| id.0.to_string());

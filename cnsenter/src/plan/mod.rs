@@ -23,6 +23,8 @@ pub struct Facts {
     pub own: NamespaceIds,
     /// The target's.
     pub target: NamespaceIds,
+    /// The node's, if we may be in others.
+    pub node: Option<NamespaceIds>,
     /// The target's user namespace, as seen from ours.
     pub uid_map: IdMap,
     /// As `uid_map`.
@@ -56,8 +58,10 @@ pub struct Facts {
 /// What will be done.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// The namespaces that are joined, and which they must be afterwards.
+    /// The target's namespaces that are joined, and which they must be afterwards.
     pub join: Vec<(Namespace, NsId)>,
+    /// The node's that are joined instead, where we are in a pod's.
+    pub join_node: Vec<(Namespace, NsId)>,
     /// Who the command is.
     pub identity: Identity,
     /// The capabilities it has (permitted and effective), as the kernel's mask.
@@ -97,10 +101,16 @@ impl Plan {
         )
     }
 
-    /// Whether this namespace is joined.
+    /// Whether this namespace of the target is joined.
     #[must_use]
     pub fn joins(&self, ns: Namespace) -> bool {
         self.join.iter().any(|(joined, _)| *joined == ns)
+    }
+
+    /// Whether this namespace of the node is joined.
+    #[must_use]
+    pub fn joins_node(&self, ns: Namespace) -> bool {
+        self.join_node.iter().any(|(joined, _)| *joined == ns)
     }
 }
 
@@ -204,6 +214,7 @@ pub fn plan(request: &Request, facts: &Facts) -> Result<Plan, Error> {
         unconfined: facts.apparmor,
         terminal,
         join,
+        join_node: namespaces::to_join_of_node(request, facts),
     })
 }
 

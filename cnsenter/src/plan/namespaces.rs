@@ -43,3 +43,14 @@ pub(super) fn to_join(request: &Request, facts: &Facts) -> Vec<(Namespace, NsId)
         })
         .collect()
 }
+
+/// Where the target's namespace is not wanted the node's is meant, and not our own pod's.
+pub(super) fn to_join_of_node(request: &Request, facts: &Facts) -> Vec<(Namespace, NsId)> {
+    let unwanted = |ns: &Namespace| !request.namespaces.contains(ns);
+    let of_node = |ns| {
+        let node = facts.node.as_ref()?.get(ns)?;
+        (facts.own.get(ns) != Some(node)).then_some((ns, node))
+    };
+    let all = Namespace::ALL.into_iter().filter(unwanted);
+    all.filter_map(of_node).collect()
+}

@@ -17,6 +17,7 @@ fn facts() -> Facts {
             Ok::<_, ()>(Some(NsId(base + ns as u64)))
         })
         .unwrap(),
+        node: None,
         uid_map: IdMap::parse(b"0 100000 65536"),
         gid_map: IdMap::parse(b"0 200000 65536"),
         setgroups_allowed: true,
@@ -86,6 +87,24 @@ fn joins_what_differs_and_was_chosen() {
     };
     let plan = super::plan(&only_net, &facts()).unwrap();
     assert_eq!(plan.join, [(Namespace::Net, NsId(104))]);
+    assert_eq!(plan.join_node, []);
+}
+
+#[test]
+fn in_a_pod_the_nodes_are_joined_instead_of_the_pods() {
+    let all_but_uts = Request {
+        namespaces: Namespace::ALL[..3].to_vec(),
+        ..request()
+    };
+    let in_a_pod = Facts {
+        node: Some(ids(200)),
+        ..facts()
+    };
+    let plan = super::plan(&request(), &in_a_pod).unwrap();
+    assert_eq!(plan.join_node, []);
+    let plan = super::plan(&all_but_uts, &in_a_pod).unwrap();
+    let joined = plan.join_node.iter().map(|(ns, _)| *ns);
+    assert!(joined.eq(Namespace::ALL[3..].iter().copied()));
 }
 
 #[test]

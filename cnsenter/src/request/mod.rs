@@ -13,7 +13,7 @@ pub use user::{IdOrName, UserSpec};
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,14 @@ pub struct Lookup {
     pub docker_host: Option<PathBuf>,
     /// How long one daemon may take to answer.
     pub timeout: Duration,
+}
+
+impl Lookup {
+    /// Whether this is the node itself, and not a pod on it.
+    #[must_use]
+    pub fn is_on_node(&self) -> bool {
+        self.host_root == Path::new("/")
+    }
 }
 
 impl Default for Lookup {

@@ -61,7 +61,8 @@ pub(super) fn run_of(request: &protocol::Request, target: &Target) -> Result<Req
             .iter()
             .map(|(name, value)| (os(name), os(value)))
             .collect(),
-        caller_env: if with_node_files {
+        // In the agent that is its image's, and not the node's.
+        caller_env: if with_node_files && !request.in_agent {
             std::env::vars_os().collect()
         } else {
             Vec::new()

@@ -4,14 +4,13 @@
 use std::process::ExitCode;
 
 use kpexec_tests::cluster::PodSpec;
-use kpexec_tests::{Cluster, ClusterSpec, Kind};
+use kpexec_tests::{Cluster, ClusterSpec, Kind, cache};
 
 const BANNER: &str = "
-  kubectl knows a cluster of one node; pod web may do nothing:
-    kubectl exec web -- id
-  cnsenter is on that node, in the DaemonSet nodepause:
-    agent=$(kubectl -n kpexec get pods -o name)
-    kubectl -n kpexec exec -it $agent -- cnsenter --host-root /host default/web -- sh
+  A cluster of one node, and a pod that may do nothing:
+    kubectl exec web -- ip link add debug0 type veth
+    kpexec web -- ip link add debug0 type veth
+    kpexec -it web -- sh
   Leave with exit: the cluster goes, too.
 ";
 
@@ -23,8 +22,10 @@ fn main() -> ExitCode {
     let ready = ["wait", "--timeout=100s", "--for=condition=Ready", "pod/web"];
     cluster.kubectl(ready).ok();
     eprintln!("{BANNER}");
+    let kpexec = cache::kpexec();
     let shell = cluster
         .command(["bash", "--norc"])
+        .path_first(kpexec.parent().expect("a program is in a folder"))
         .cwd("/root")
         .env("TERM", std::env::var_os("TERM").unwrap_or_default())
         .env("PS1", "kpexec demo$ ");

@@ -1,5 +1,5 @@
 #!/bin/bash
-# What cnsenter is for, on a container of its own: `make demo`, as root on Debian or Ubuntu.
+# What cnsenter is for, on a container of its own: `make demo-node`, as root on Debian or Ubuntu.
 #
 # The container and its containerd live in mount, PID, network, IPC and UTS namespaces with a
 # /run in memory, so that nothing of this machine is touched and nothing is left behind; only
