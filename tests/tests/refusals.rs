@@ -69,7 +69,7 @@ fn targets_and_flags_that_mean_nothing() {
         ),
         (
             &["-u", "0:-1", "web", "--", "true"],
-            "\"-1\" is no user or group",
+            "\"0:-1\" is no user or group",
         ),
         (&["-u", ":0", "web", "--", "true"], "is no user or group"),
         (
@@ -81,6 +81,7 @@ fn targets_and_flags_that_mean_nothing() {
         (&["--namespaces", "net,dns", "web", "--", "true"], "dns"),
         (&["--cgroup", "mine", "web", "--", "true"], "mine"),
         (&["--runtime", "rkt", "web", "--", "true"], "rkt"),
+        (&["-v", "ls"], "it comes first: cnsenter ls"),
         (&["ls", "-o", "xml"], "xml"),
         (&["ls", "--pod", "web"], "\"web\" is no pod"),
         (&["ls", "web"], "web"),
