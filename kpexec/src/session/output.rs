@@ -3,10 +3,15 @@
 
 use std::io::{self, Write};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
-use cnsenter_protocol::Stream;
+use cnsenter_protocol::credit::Window;
+use cnsenter_protocol::{Control, Stream};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::Error;
 
 /// A piece was written, or was not.
 #[derive(Debug)]
@@ -19,43 +24,83 @@ pub(super) struct Written {
 
 /// The threads. What they are given is bounded by the windows of the streams.
 pub(super) struct Outputs {
-    stdout: Option<std::sync::mpsc::Sender<Bytes>>,
-    stderr: Option<std::sync::mpsc::Sender<Bytes>>,
+    stdout: Output,
+    stderr: Output,
+    /// The windows' origin of time.
+    begin: Instant,
     /// What the threads say.
     pub(super) written: mpsc::UnboundedReceiver<Written>,
+}
+
+struct Output {
+    queue: std::sync::mpsc::Sender<Bytes>,
+    window: Window,
 }
 
 impl Outputs {
     pub(super) fn start(stdout: Box<dyn Write + Send>, stderr: Box<dyn Write + Send>) -> Self {
         let (tell, written) = mpsc::unbounded_channel();
-        let stdout = start(Stream::Stdout, stdout, tell.clone());
-        let stderr = start(Stream::Stderr, stderr, tell);
         Self {
-            stdout: Some(stdout),
-            stderr: Some(stderr),
+            stdout: Output::start(Stream::Stdout, stdout, tell.clone()),
+            stderr: Output::start(Stream::Stderr, stderr, tell),
+            begin: Instant::now(),
             written,
         }
     }
 
-    /// Hands a piece over.
-    pub(super) fn write(&self, stream: Stream, bytes: Bytes) {
-        let queue = if stream == Stream::Stderr {
-            &self.stderr
-        } else {
-            &self.stdout
-        };
-        if let Some(queue) = queue {
+    /// Hands over a piece that came.
+    ///
+    /// # Errors
+    /// When there was no room for it.
+    pub(super) fn take(&mut self, stream: Stream, bytes: Bytes) -> Result<(), Error> {
+        let output = self.output(stream)?;
+        output
+            .window
+            .receive(bytes.len())
+            .map_err(|error| Error::Protocol(error.to_string()))?;
+        if !bytes.is_empty() {
             // A thread that has gone has said why.
-            let _ = queue.send(bytes);
+            let _ = output.queue.send(bytes);
+        }
+        Ok(())
+    }
+
+    /// This much was written: the credit for more, if it is due.
+    ///
+    /// # Errors
+    /// When there is no such output.
+    pub(super) fn release(
+        &mut self,
+        stream: Stream,
+        bytes: usize,
+        delay: Option<Duration>,
+    ) -> Result<Option<Control>, Error> {
+        let now = self.begin.elapsed();
+        let window = &mut self.output(stream)?.window;
+        window.release(bytes);
+        let due = window.due(now, delay);
+        Ok(due.map(|bytes| Control::Credit { stream, bytes }))
+    }
+
+    fn output(&mut self, stream: Stream) -> Result<&mut Output, Error> {
+        match stream {
+            Stream::Stdout => Ok(&mut self.stdout),
+            Stream::Stderr => Ok(&mut self.stderr),
+            Stream::Stdin => Err(Error::Protocol("stdin came from the node".to_owned())),
         }
     }
 
     /// Waits until all is written, unless it is of no use any more; why stdout was not.
-    pub(super) async fn finish(mut self, abandon: bool) -> Option<io::Error> {
-        self.stdout = None;
-        self.stderr = None;
+    pub(super) async fn finish(self, abandon: bool) -> Option<io::Error> {
+        let Self {
+            stdout,
+            stderr,
+            mut written,
+            ..
+        } = self;
+        drop((stdout, stderr));
         let mut failed = None;
-        while !abandon && let Some(written) = self.written.recv().await {
+        while !abandon && let Some(written) = written.recv().await {
             if let (Stream::Stdout, Err(error)) = (written.stream, written.result) {
                 failed = Some(error);
             }
@@ -64,32 +109,36 @@ impl Outputs {
     }
 }
 
-fn start(
-    stream: Stream,
-    mut target: Box<dyn Write + Send>,
-    tell: mpsc::UnboundedSender<Written>,
-) -> std::sync::mpsc::Sender<Bytes> {
-    let (queue, pieces) = std::sync::mpsc::channel::<Bytes>();
-    thread::spawn(move || {
-        for piece in pieces {
-            let result = target.write_all(&piece).and_then(|()| target.flush());
-            // After an error the rest is only counted, so that the other end does not wait.
-            if result.is_err() {
-                target = Box::new(io::sink());
-            }
-            if tell
-                .send(Written {
+impl Output {
+    fn start(
+        stream: Stream,
+        mut target: Box<dyn Write + Send>,
+        tell: mpsc::UnboundedSender<Written>,
+    ) -> Self {
+        let (queue, pieces) = std::sync::mpsc::channel::<Bytes>();
+        thread::spawn(move || {
+            for piece in pieces {
+                let result = target.write_all(&piece).and_then(|()| target.flush());
+                // After an error the rest is only counted, so that the other end does not wait.
+                if result.is_err() {
+                    target = Box::new(io::sink());
+                }
+                let bytes = piece.len();
+                let written = Written {
                     stream,
-                    bytes: piece.len(),
+                    bytes,
                     result,
-                })
-                .is_err()
-            {
-                return;
+                };
+                if tell.send(written).is_err() {
+                    return;
+                }
             }
+        });
+        Self {
+            queue,
+            window: Window::new(Duration::ZERO),
         }
-    });
-    queue
+    }
 }
 
 /// std's own stdout keeps what comes after the last line break, and looks for it in everything.

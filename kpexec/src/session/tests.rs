@@ -2,11 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use cnsenter_protocol::PREAMBLE;
+use bytes::Bytes;
 use cnsenter_protocol::credit::FIRST_WINDOW;
+use cnsenter_protocol::frame::{put_data, put_end};
+use cnsenter_protocol::{
+    Control, Decoder, Exit, Failure, FailureKind, Hello, Item, PREAMBLE, PROTOCOL, Stream,
+};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
+use crate::transport::Incoming;
 
 /// The other end.
 struct Peer {

@@ -1,150 +1,13 @@
-//! What is asked for, validated.
+//! What cnsenter is told of the command: who it is, what is entered, when it ends.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use cnsenter_protocol as protocol;
 
-use crate::config::Selection;
-use crate::target::{Kind, Pods, Target};
+use super::{Caller, Error};
 
-/// What a run is to do.
-#[derive(Debug)]
-pub struct Request {
-    /// POD or TYPE/NAME.
-    pub target: Named,
-    /// `-c`.
-    pub container: Option<String>,
-    /// The command and its arguments.
-    pub command: Vec<OsString>,
-    /// The command's streams.
-    pub io: Io,
-    /// `-q`.
-    pub quiet: bool,
-    /// What cnsenter is told.
-    pub run: Run,
-    /// `--pod-running-timeout`.
-    pub pod_running_timeout: Duration,
-    /// `--request-timeout`.
-    pub request_timeout: Option<Duration>,
-    /// `-n`.
-    pub namespace: Option<String>,
-    /// `--agent-namespace`.
-    pub agent_namespace: String,
-    /// Which cluster, as whom.
-    pub selection: Selection,
-}
-
-/// The command's streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Io {
-    /// It reads what we read.
-    pub stdin: bool,
-    /// It gets a terminal.
-    pub tty: bool,
-    /// A terminal was asked for, and there is none.
-    pub tty_refused: bool,
-}
-
-/// What is known of the caller besides the command line.
-#[derive(Debug, Default)]
-pub struct Caller {
-    /// Whether stdin is a terminal.
-    pub stdin_is_tty: bool,
-    /// The environment.
-    pub env: Vec<(OsString, OsString)>,
-}
-
-impl Caller {
-    /// A variable.
-    #[must_use]
-    pub fn var(&self, name: &OsStr) -> Option<&OsString> {
-        self.env.iter().find(|(k, _)| k == name).map(|(_, v)| v)
-    }
-}
-
-/// A pod, or what has pods.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Named {
-    /// TYPE.
-    pub kind: Kind,
-    /// NAME.
-    pub name: String,
-}
-
-/// What is wrong with a value of the command line.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Error {
-    /// TYPE is none of ours.
-    #[error(
-        "{0:?} is no resource type whose pods kpexec finds; it is pod, deployment, replicaset, \
-         statefulset, daemonset, job, cronjob, service or replicationcontroller"
-    )]
-    Kind(String),
-    /// Not one slash.
-    #[error("arguments in resource/name form may not have more than one slash")]
-    Slashes,
-    /// `TYPE/` or `/NAME`.
-    #[error("arguments in resource/name form must have a single resource and name")]
-    HalfNamed,
-    /// What no object is called.
-    #[error("invalid resource name {name:?}: [{why}]")]
-    Name {
-        /// It.
-        name: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// `-e` without a name.
-    #[error("{0:?} is no variable; write NAME=VALUE, or NAME to pass the caller's on")]
-    Env(String),
-}
-
-impl Named {
-    /// Reads POD or TYPE/NAME.
-    ///
-    /// # Errors
-    /// When it is neither.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let (kind, name) = match text.split_once('/') {
-            None => ("pod", text),
-            Some((_, name)) if name.contains('/') => return Err(Error::Slashes),
-            Some((kind, name)) if kind.is_empty() || name.is_empty() => {
-                return Err(Error::HalfNamed);
-            }
-            Some(parts) => parts,
-        };
-        // As the API server has it for parts of a path.
-        let why = match name {
-            "" => Some("may not be empty"),
-            "." => Some("may not be '.'"),
-            ".." => Some("may not be '..'"),
-            _ => name.contains('%').then_some("may not contain '%'"),
-        };
-        if let Some(why) = why {
-            let name = name.to_owned();
-            return Err(Error::Name { name, why });
-        }
-        let kind = Kind::parse(kind).ok_or_else(|| Error::Kind(kind.to_owned()))?;
-        Ok(Self {
-            kind,
-            name: name.to_owned(),
-        })
-    }
-}
-
-impl fmt::Display for Named {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind.pods {
-            Pods::Itself => f.write_str(&self.name),
-            _ => write!(f, "{}/{}", self.kind.singular, self.name),
-        }
-    }
-}
-
-/// What cnsenter is told: the same words as its own.
+/// The same words as cnsenter's own.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Run as this user: UID[:GID] or NAME[:GROUP] of the container [default: 0:0]
@@ -346,53 +209,10 @@ impl RunArgs {
 }
 
 impl Namespace {
-    fn name(self) -> String {
+    pub(super) fn name(self) -> String {
         self.to_possible_value()
             .map(|value| value.get_name().to_owned())
             .unwrap_or_default()
-    }
-}
-
-impl Request {
-    /// The request for cnsenter, through the agent on the target's node.
-    #[must_use]
-    pub fn for_cnsenter(&self, target: &Target, size: Option<protocol::Size>) -> protocol::Request {
-        let run = &self.run;
-        let bytes = |word: &OsString| word.as_encoded_bytes().to_vec();
-        let target = protocol::Target {
-            namespace: target.namespace.clone(),
-            pod: target.pod.clone(),
-            uid: Some(target.uid.clone()),
-            container: Some(target.container.clone()),
-            container_id: Some(target.container_id.clone()),
-        };
-        let command = self.command.iter().map(bytes).collect();
-        protocol::Request {
-            stdin: self.io.stdin,
-            tty: self.io.tty.then(|| protocol::Tty {
-                term: run.term.clone(),
-                size,
-            }),
-            user: run.user.clone(),
-            groups: run.groups.clone(),
-            workdir: run.workdir.as_ref().map(bytes),
-            env: run.env.clone(),
-            clear_env: run.clear_env,
-            namespaces: run
-                .namespaces
-                .as_ref()
-                .map(|all| all.iter().map(|ns| ns.name()).collect()),
-            cgroup: run.cgroup.map(|cgroup| match cgroup {
-                Cgroup::Own => protocol::CgroupChoice::Own,
-                Cgroup::Target => protocol::CgroupChoice::Target,
-            }),
-            timeout: run.timeout,
-            lease: run.lease,
-            kill_on_exit: run.kill_on_exit,
-            in_agent: true,
-            verbose: run.verbose,
-            ..protocol::Request::new(target, protocol::Profile::Full, command)
-        }
     }
 }
 
@@ -409,21 +229,6 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn targets_are_read_as_kubectl_reads_them() {
-        let named = |text| Named::parse(text).map(|n| (n.kind.plural, n.name));
-        assert_eq!(named("web-0"), Ok(("pods", "web-0".into())));
-        assert_eq!(named("po/web-0"), Ok(("pods", "web-0".into())));
-        assert_eq!(named("deploy/web"), Ok(("deployments", "web".into())));
-        assert_eq!(named("deploy/web/x"), Err(Error::Slashes));
-        assert_eq!(named("deploy/"), Err(Error::HalfNamed));
-        assert_eq!(named("node/n"), Err(Error::Kind("node".into())));
-        for bad in ["", ".", "..", "a%2fb"] {
-            assert!(matches!(named(bad), Err(Error::Name { .. })), "{bad:?}");
-        }
-        assert_eq!(Named::parse("svc/web").unwrap().to_string(), "service/web");
-    }
 
     fn args(change: impl FnOnce(&mut RunArgs)) -> Run {
         #[derive(clap::Parser)]

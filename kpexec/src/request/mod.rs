@@ -1,0 +1,115 @@
+//! What is asked for, validated.
+
+mod error;
+mod named;
+mod options;
+
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use cnsenter_protocol as protocol;
+
+use crate::config::Selection;
+use crate::target::Target;
+
+pub use error::Error;
+pub use named::Named;
+pub use options::{Cgroup, Namespace, Run, RunArgs, Variable};
+
+/// What a run is to do.
+#[derive(Debug)]
+pub struct Request {
+    /// POD or TYPE/NAME.
+    pub target: Named,
+    /// `-c`.
+    pub container: Option<String>,
+    /// The command and its arguments.
+    pub command: Vec<OsString>,
+    /// The command's streams.
+    pub io: Io,
+    /// `-q`.
+    pub quiet: bool,
+    /// What cnsenter is told.
+    pub run: Run,
+    /// `--pod-running-timeout`.
+    pub pod_running_timeout: Duration,
+    /// `--request-timeout`.
+    pub request_timeout: Option<Duration>,
+    /// `-n`.
+    pub namespace: Option<String>,
+    /// `--agent-namespace`.
+    pub agent_namespace: String,
+    /// Which cluster, as whom.
+    pub selection: Selection,
+}
+
+/// The command's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Io {
+    /// It reads what we read.
+    pub stdin: bool,
+    /// It gets a terminal.
+    pub tty: bool,
+    /// A terminal was asked for, and there is none.
+    pub tty_refused: bool,
+}
+
+/// What is known of the caller besides the command line.
+#[derive(Debug, Default)]
+pub struct Caller {
+    /// Whether stdin is a terminal.
+    pub stdin_is_tty: bool,
+    /// The environment.
+    pub env: Vec<(OsString, OsString)>,
+}
+
+impl Caller {
+    /// A variable.
+    #[must_use]
+    pub fn var(&self, name: &OsStr) -> Option<&OsString> {
+        self.env.iter().find(|(k, _)| k == name).map(|(_, v)| v)
+    }
+}
+
+impl Request {
+    /// The request for cnsenter, through the agent on the target's node.
+    #[must_use]
+    pub fn for_cnsenter(&self, target: &Target, size: Option<protocol::Size>) -> protocol::Request {
+        let run = &self.run;
+        let bytes = |word: &OsString| word.as_encoded_bytes().to_vec();
+        let target = protocol::Target {
+            namespace: target.namespace.clone(),
+            pod: target.pod.clone(),
+            uid: Some(target.uid.clone()),
+            container: Some(target.container.clone()),
+            container_id: Some(target.container_id.clone()),
+        };
+        let command = self.command.iter().map(bytes).collect();
+        protocol::Request {
+            stdin: self.io.stdin,
+            tty: self.io.tty.then(|| protocol::Tty {
+                term: run.term.clone(),
+                size,
+            }),
+            user: run.user.clone(),
+            groups: run.groups.clone(),
+            workdir: run.workdir.as_ref().map(bytes),
+            env: run.env.clone(),
+            clear_env: run.clear_env,
+            namespaces: run
+                .namespaces
+                .as_ref()
+                .map(|all| all.iter().map(|ns| ns.name()).collect()),
+            cgroup: run.cgroup.map(|cgroup| match cgroup {
+                Cgroup::Own => protocol::CgroupChoice::Own,
+                Cgroup::Target => protocol::CgroupChoice::Target,
+            }),
+            timeout: run.timeout,
+            lease: run.lease,
+            kill_on_exit: run.kill_on_exit,
+            in_agent: true,
+            verbose: run.verbose,
+            ..protocol::Request::new(target, protocol::Profile::Full, command)
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! One session: the loop that serves it, from Hello to the end.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cnsenter_protocol::times::LONGEST_HOLD;
+use cnsenter_protocol::{Control, Decoder, Exit, Signal, Stream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+
+use super::outbox::Outbox;
+use super::output::{Outputs, Written};
+use super::pulse::Pulse;
+use super::signals::{self, Event, Signals};
+use super::terminal::{self, Terminal};
+use super::{Ending, Error, Options, Streams, input};
+use crate::error::say;
+use crate::transport::{Duplex, Incoming};
+
+/// How long cnsenter may take to greet: the runtime has to start it on the node.
+const HELLO_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long what was said last may take to be written.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// A second SIGINT within this time is for us.
+const TWICE: Duration = Duration::from_secs(1);
+
+/// How long the answer to a Hold is waited for before we stop.
+const HOLD_LIMIT: Duration = Duration::from_secs(1);
+
+/// What is known of a session; [`super::incoming`] has what comes of what comes.
+pub(super) struct Session {
+    pub(super) options: Options,
+    pub(super) decoder: Decoder,
+    pub(super) outbox: Outbox,
+    pub(super) outputs: Outputs,
+    pub(super) pulse: Pulse,
+    /// stdin, once it is read and while it is open.
+    pub(super) input: Option<mpsc::Receiver<io::Result<Bytes>>>,
+    /// Whether the other end's Hello came.
+    pub(super) greeted: bool,
+    /// The command's process ID on the node, once it runs.
+    pub(super) pid: Option<u32>,
+    /// Stop ourselves at the Pong of this Ping, or at this time.
+    pub(super) stop_at: Option<(u64, Instant)>,
+    incoming: mpsc::Receiver<Incoming>,
+    outgoing: Option<mpsc::Sender<Bytes>>,
+    writer: tokio::task::JoinHandle<()>,
+    /// stdin, until it is read.
+    stdin: Option<Box<dyn Read + Send>>,
+    terminal: Option<Terminal>,
+    signals: Signals,
+    interrupted: Option<Instant>,
+}
+
+impl Session {
+    pub(super) fn new(
+        stream: Duplex,
+        options: Options,
+        streams: Streams,
+        signals: Signals,
+    ) -> Self {
+        Self {
+            pulse: Pulse::new(options.lease),
+            options,
+            decoder: Decoder::of_client(),
+            outbox: Outbox::default(),
+            outputs: Outputs::start(streams.stdout, streams.stderr),
+            input: None,
+            greeted: false,
+            pid: None,
+            stop_at: None,
+            incoming: stream.incoming,
+            outgoing: Some(stream.outgoing),
+            writer: stream.writer,
+            stdin: Some(streams.stdin),
+            terminal: None,
+            signals,
+            interrupted: None,
+        }
+    }
+
+    /// Waits for Hello, and says what was kept until then. The Exit, if that has come as well.
+    pub(super) async fn greet(&mut self) -> Result<Option<Exit>, Error> {
+        let until = Instant::now() + HELLO_LIMIT;
+        while !self.greeted {
+            tokio::select! {
+                item = timeout_at(until, self.incoming.recv()) => match item {
+                    Ok(item) => {
+                        if let Some(exit) = self.receive(item)? {
+                            return Ok(Some(exit));
+                        }
+                    }
+                    Err(_) => return Err(self.no_hello(Some("it took too long".to_owned()))),
+                },
+                event = self.signals.next() => match event {
+                    Event::End(signal) => return Err(Error::Interrupted(signal)),
+                    Event::Forward(signal) => return Err(Error::Interrupted(signal.number())),
+                    Event::Resize | Event::Stop => {}
+                },
+            }
+        }
+        if let Some(payload) = self.options.supplement.take() {
+            self.outbox.put(&Control::Request(payload));
+        }
+        if self.options.io.tty {
+            self.terminal = Some(Terminal::raw().map_err(Error::Terminal)?);
+            self.resize();
+        }
+        if self.options.io.stdin {
+            self.input = self.stdin.take().map(input::read);
+        }
+        self.ping();
+        Ok(None)
+    }
+
+    /// The loop between Hello and the end.
+    pub(super) async fn serve(&mut self) -> Result<Ending, Error> {
+        let mut ticks = interval(self.pulse.interval());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let outgoing = self.outgoing.clone();
+            let has_room = async {
+                match &outgoing {
+                    Some(outgoing) => outgoing.reserve().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let next_input = async {
+                match &mut self.input {
+                    Some(input) => input.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let stop = self
+                .stop_at
+                .map_or_else(|| Instant::now() + LONGEST_HOLD, |(_, at)| at);
+            tokio::select! {
+                item = self.incoming.recv() => {
+                    if let Some(exit) = self.receive(item)? {
+                        return Ok(Ending::Exit(exit));
+                    }
+                }
+                room = has_room, if self.outbox.is_sendable() => match room {
+                    Ok(room) => room.send(self.outbox.next()),
+                    // Why is for the reader to say.
+                    Err(_) => self.outgoing = None,
+                },
+                chunk = next_input, if self.outbox.takes_input() => self.took_input(chunk),
+                written = self.outputs.written.recv() => {
+                    if let Some(ending) = written.map(|w| self.wrote(w)).transpose()?.flatten() {
+                        return Ok(ending);
+                    }
+                }
+                event = self.signals.next() => {
+                    if let Some(ending) = self.signalled(event) {
+                        return Ok(ending);
+                    }
+                }
+                _ = tokio::time::sleep_until(stop), if self.stop_at.is_some() => self.stop(),
+                _ = ticks.tick() => {
+                    if self.pulse.is_gone() {
+                        let lease = humantime::format_duration(self.pulse.lease);
+                        return Err(self.lost(Some(format!("it was silent for {lease}"))));
+                    }
+                    self.ping();
+                }
+            }
+        }
+    }
+
+    /// Writes what has come, says goodbye, and restores the terminal.
+    pub(super) async fn close(mut self, ending: Result<Ending, Error>) -> Result<Ending, Error> {
+        if matches!(ending, Ok(Ending::Exit(_)) | Err(Error::Failed(_))) {
+            self.outbox.put(&Control::Ack);
+        }
+        if let Some(outgoing) = self.outgoing.take() {
+            let words = self.outbox.control();
+            let _ = timeout(CLOSE_LIMIT, async {
+                if !words.is_empty() {
+                    let _ = outgoing.send(words).await;
+                }
+                drop(outgoing);
+                // Nobody is to wait for what the other end still says.
+                self.incoming.close();
+                let _ = self.writer.await;
+            })
+            .await;
+        }
+        let failed = self
+            .outputs
+            .finish(matches!(
+                ending,
+                Ok(Ending::NoReader | Ending::Interrupted(_))
+            ))
+            .await;
+        drop(self.terminal);
+        match (ending, failed) {
+            (Ok(Ending::Exit(_)), Some(error)) => Ending::of_output(error),
+            (ending, _) => ending,
+        }
+    }
+
+    fn ping(&mut self) {
+        let ping = self.pulse.ping();
+        self.outbox.put(&ping);
+    }
+
+    fn resize(&mut self) {
+        if let Some(size) = terminal::size() {
+            self.outbox.put(&Control::Resize(size));
+        }
+    }
+
+    fn took_input(&mut self, chunk: Option<io::Result<Bytes>>) {
+        if !matches!(chunk, Some(Ok(_))) {
+            self.input = None;
+        }
+        if let Some(error) = self.outbox.take_input(chunk) {
+            self.tell(&format!("kpexec: cannot read stdin any more: {error}"));
+        }
+    }
+
+    /// A line for the user, also where the terminal is raw.
+    pub(super) fn tell(&self, text: &str) {
+        match &self.terminal {
+            Some(_) => say(text.replace('\n', "\r\n") + "\r"),
+            None => say(text),
+        }
+    }
+
+    /// Output was written: there is room for more.
+    fn wrote(&mut self, written: Written) -> Result<Option<Ending>, Error> {
+        let Written {
+            stream,
+            bytes,
+            result,
+        } = written;
+        match result {
+            Err(error) if stream == Stream::Stdout => return Ending::of_output(error).map(Some),
+            // Nobody reads our stderr; the command need not know.
+            _ => {}
+        }
+        if let Some(credit) = self.outputs.release(stream, bytes, self.pulse.delay)? {
+            self.outbox.put(&credit);
+        }
+        Ok(None)
+    }
+
+    fn signalled(&mut self, event: Event) -> Option<Ending> {
+        match event {
+            Event::Forward(Signal::Int) => {
+                let now = Instant::now();
+                let last = self.interrupted.replace(now);
+                if last.is_some_and(|last| now - last < TWICE) {
+                    return Some(Ending::Interrupted(Signal::Int.number()));
+                }
+                self.outbox.put(&Control::Signal(Signal::Int));
+            }
+            Event::Forward(signal) => self.outbox.put(&Control::Signal(signal)),
+            Event::Resize => self.resize(),
+            Event::End(signal) => return Some(Ending::Interrupted(signal)),
+            Event::Stop => {
+                // The node is asked to wait for us; once it has heard that, we stop.
+                self.outbox.put(&Control::Hold(LONGEST_HOLD));
+                self.ping();
+                self.stop_at = Some((self.pulse.number(), Instant::now() + HOLD_LIMIT));
+            }
+        }
+        None
+    }
+
+    /// Stops this process, as it was told; what follows is after it was continued.
+    pub(super) fn stop(&mut self) {
+        self.stop_at = None;
+        let was_raw = self.terminal.take().is_some();
+        signals::stop_ourselves();
+        if was_raw {
+            self.terminal = Terminal::raw().ok();
+            self.resize();
+        }
+        self.pulse.hear();
+        self.ping();
+    }
+}
