@@ -262,3 +262,36 @@ fn docker_loads_the_image() {
         .ok();
     assert!(version.starts_with("cnsenter "), "{version}");
 }
+
+/// A session gets no TERM of its own when its agent is deleted: the agent waits for it, and tells.
+#[test]
+fn a_session_outlives_the_deletion_of_its_agent() {
+    // In a cluster of its own: others' sessions are in these agents.
+    let cluster = Cluster::start(&ClusterSpec::default());
+    cluster.install_nodepause();
+    let shop = cluster.namespace();
+    for worker in &cluster.workers {
+        let pod = format!("web-{}", worker.name);
+        shop.run(&PodSpec::sleeper(&pod).on(&worker.name));
+        let script = "echo begun; while [ ! -e /go ]; do sleep .1; done; echo done; exit 7";
+        let session = shop.kpexec([&pod, "--", "sh", "-c", script]).spawn();
+        session.wait_for("begun");
+
+        let agent = cluster.nodepause_on(&worker.name);
+        cluster.nodepause(["delete", "--wait=false", &agent]).ok();
+        eventually("the session is told", || {
+            session.so_far().1.contains("is being stopped")
+        });
+        shop.kubectl(["exec", &pod, "--", "touch", "/go"]).ok();
+        let output = session.wait();
+        assert_eq!(
+            (output.code, output.out().as_str()),
+            (7, "begun\ndone\n"),
+            "{output}"
+        );
+        eventually(
+            "the agent goes, long before its grace period is over",
+            || cluster.nodepause(["get", &agent]).run().code != 0,
+        );
+    }
+}

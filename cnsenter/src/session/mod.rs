@@ -9,6 +9,7 @@
 mod backlog;
 mod command;
 mod error;
+mod init;
 mod lease;
 mod outbox;
 mod request;

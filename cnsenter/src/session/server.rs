@@ -13,6 +13,7 @@ use cnsenter_protocol::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::command::{Command, Part};
+use super::init::Init;
 use super::lease::Lease;
 use super::outbox::Outbox;
 use super::sessions::{Session, Sessions};
@@ -38,6 +39,7 @@ enum Outcome {
 enum Token {
     Input,
     Output,
+    Init,
     Command(SessionId, Part),
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Server {
     decoder: Decoder,
     outbox: Outbox,
     sessions: Sessions,
+    /// The init of the agent's pod, where this runs in one.
+    init: Option<Init>,
     /// The words, and the whole request once that is known.
     argv: Option<Argv>,
     request: Option<Request>,
@@ -74,6 +78,7 @@ impl Server {
             decoder: Decoder::of_server(),
             outbox: Outbox::default(),
             sessions: Sessions::default(),
+            init: None,
             argv: None,
             request: None,
             origin: now,
@@ -120,6 +125,7 @@ impl Server {
         }
         self.sessions = Sessions::waiting(request.targets.len());
         self.lease = Lease::new(request.lease.unwrap_or(LEASE), Instant::now());
+        self.init = request.in_agent.then(Init::of_this_pod).flatten();
         let starts = argv.is_complete();
         self.argv = Some(argv);
         if starts {
@@ -180,6 +186,7 @@ impl Server {
                     Token::Output if found.intersects(GONE) => return Ok(Outcome::Gone),
                     // Below.
                     Token::Output => {}
+                    Token::Init => self.init.iter_mut().for_each(Init::on_ready),
                     Token::Command(session, part) => {
                         self.sessions
                             .on_ready(session, part, found, &mut self.outbox);
@@ -236,6 +243,9 @@ impl Server {
             PollFlags::POLLOUT
         };
         add(Token::Output, self.output.as_fd(), wants);
+        if let Some(init) = self.init.as_ref().and_then(Init::interest) {
+            add(Token::Init, init, PollFlags::POLLIN);
+        }
         let room = self.outbox.has_room();
         for (session, part, fd, events) in self.sessions.interest(room) {
             add(Token::Command(session, part), fd, events);

@@ -1,4 +1,4 @@
-//! The work of a pod's init: reap every child, end on TERM or INT.
+//! The work of a pod's init: reap every child, end on TERM or INT, once all sessions have ended.
 //!
 //! Compiled twice, into the small program of `main.rs` and into cnsenter (for nodes that forbid to
 //! execute a memfd); so it knows only `core` and the kernel. Numbers and layouts are those of the
@@ -12,6 +12,13 @@ mod number {
     pub(super) const WAIT4: usize = 61;
     pub(super) const RT_SIGTIMEDWAIT: usize = 128;
     pub(super) const PRCTL: usize = 157;
+    pub(super) const READ: usize = 0;
+    pub(super) const CLOSE: usize = 3;
+    pub(super) const SOCKET: usize = 41;
+    pub(super) const SHUTDOWN: usize = 48;
+    pub(super) const BIND: usize = 49;
+    pub(super) const LISTEN: usize = 50;
+    pub(super) const ACCEPT4: usize = 288;
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -20,6 +27,13 @@ mod number {
     pub(super) const RT_SIGTIMEDWAIT: usize = 137;
     pub(super) const PRCTL: usize = 167;
     pub(super) const WAIT4: usize = 260;
+    pub(super) const CLOSE: usize = 57;
+    pub(super) const READ: usize = 63;
+    pub(super) const SOCKET: usize = 198;
+    pub(super) const BIND: usize = 200;
+    pub(super) const LISTEN: usize = 201;
+    pub(super) const SHUTDOWN: usize = 210;
+    pub(super) const ACCEPT4: usize = 242;
 }
 
 const NULL: usize = 0;
@@ -32,10 +46,26 @@ const WALL: usize = 0x4000_0000;
 const PR_SET_NAME: usize = 15;
 const PR_SET_CHILD_SUBREAPER: usize = 36;
 
+const AF_UNIX: usize = 1;
+const SOCK_STREAM: usize = 1;
+const SOCK_NONBLOCK: usize = 0o4000;
+const SOCK_CLOEXEC: usize = 0o2000000;
+const SHUT_WR: usize = 1;
+
+/// As many sessions can be told and waited for.
+const MOST_SESSIONS: usize = 1024;
+
+/// The name of the socket by which sessions know their pod's init, in the network namespace of that
+/// pod (unix(7), "abstract"). Each stays connected to its end; nothing is ever sent.
+pub const DOOR: &str = "kpexec-nodepause";
+
 /// The kernel's sigset_t, all 64 signals.
 static EVERY_SIGNAL: u64 = !0;
 
-/// Reaps until TERM or INT comes.
+/// Reaps until TERM or INT comes, and then waits for the sessions that there are.
+///
+/// Those get no TERM of their own when a pod is deleted, but would be killed as soon as its init has
+/// ended. So they are told, and have as long as the pod's grace period is.
 ///
 /// Every signal is blocked and taken here one by one, so none has its default action and nothing
 /// wakes an idle process. In a pod with hostPID this is not PID 1, and the orphans of the
@@ -49,11 +79,53 @@ pub fn reap_until_terminated() {
         syscall(number::PRCTL, [PR_SET_CHILD_SUBREAPER, 1, 0, 0]);
         syscall(number::PRCTL, [PR_SET_NAME, name, 0, 0]);
     }
+    let door = open_door();
     loop {
         // Before the first wait as well: a child may have ended before signals were blocked.
         while reap_one() {}
         if matches!(next_signal(), SIGTERM | SIGINT) {
-            return;
+            break;
+        }
+    }
+    if let Some(door) = door {
+        see_sessions_off(door);
+    }
+}
+
+/// The socket that sessions connect to; None where another pause has it.
+fn open_door() -> Option<usize> {
+    // A sockaddr_un: the family, a NUL for "abstract", the name.
+    let mut address = [0_u8; 3 + DOOR.len()];
+    address[..2].copy_from_slice(&(AF_UNIX as u16).to_ne_bytes());
+    address[3..].copy_from_slice(DOOR.as_bytes());
+    let kind = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    // SAFETY: bind(2) reads the address, of the size given; the others take no pointer.
+    unsafe {
+        let door = usize::try_from(syscall(number::SOCKET, [AF_UNIX, kind, 0, 0])).ok()?;
+        let bind = [door, address.as_ptr().addr(), address.len(), 0];
+        let listens = syscall(number::BIND, bind) == 0
+            && syscall(number::LISTEN, [door, MOST_SESSIONS, 0, 0]) == 0;
+        listens.then_some(door)
+    }
+}
+
+/// Tells every session, by the end of what it could read, and waits until it has hung up.
+fn see_sessions_off(door: usize) {
+    let mut guests = [0; MOST_SESSIONS];
+    let mut byte = 0_u8;
+    // SAFETY: no address is asked for, and what is read has its place, though sessions send nothing.
+    unsafe {
+        for guest in &mut guests {
+            *guest = syscall(number::ACCEPT4, [door, NULL, NULL, SOCK_CLOEXEC]);
+            if *guest < 0 {
+                break;
+            }
+            syscall(number::SHUTDOWN, [guest.cast_unsigned(), SHUT_WR, 0, 0]);
+        }
+        syscall(number::CLOSE, [door, 0, 0, 0]);
+        for guest in guests.iter().take_while(|&&guest| guest > 0) {
+            let place = (&raw mut byte).addr();
+            syscall(number::READ, [guest.cast_unsigned(), place, 1, 0]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 mod init;
 
-pub use init::{block_signals, reap_until_terminated};
+pub use init::{DOOR, block_signals, reap_until_terminated};
 
 /// The program of `main.rs`, a static ELF executable for the target that cnsenter is built for.
 pub static PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pause"));
