@@ -189,6 +189,10 @@ fn moved(state: &str, socket: &str) {
     };
     all(&[]);
     all(&["--runtime=none"]);
+    for target in [&web.id, "shop/cart/web"] {
+        let found = from_a_pod(&node, target);
+        assert_eq!(found, mount_namespace(&node, web), "{target}");
+    }
     // The daemon alone: what it keeps on disk is out of sight.
     node.command([
         "mount",
@@ -206,12 +210,24 @@ fn moved(state: &str, socket: &str) {
     drop(containerd);
 }
 
+/// As in the agent: all that the node has is below /host, and nothing of it elsewhere.
+fn from_a_pod(node: &Node, target: &str) -> String {
+    const AGENT: &str = "mkdir -p /host && mount --rbind / /host && \
+                         mount -t tmpfs none /run && mount -t tmpfs none /var && \
+                         exec cnsenter --host-root /host \"$1\" -- readlink /proc/self/ns/mnt";
+    node.command(["unshare", "-mC", "sh", "-c", AGENT, "sh", target])
+        .ok()
+}
+
+fn mount_namespace(node: &Node, container: &Container) -> String {
+    let link = node.path(format!("/proc/{}/ns/mnt", container.pid));
+    std::fs::read_link(link).unwrap().display().to_string()
+}
+
 #[track_caller]
 fn finds(node: &Node, flags: &[&str], target: &str, container: &Container) {
     let command = say_space(node, flags, target);
     let said = command.clone().run();
-    let link = node.path(format!("/proc/{}/ns/mnt", container.pid));
-    let space = std::fs::read_link(link).unwrap().display().to_string();
     assert_eq!(said.code, 0, "{command}: {said}");
-    assert_eq!(said.quiet(), space, "{command}");
+    assert_eq!(said.quiet(), mount_namespace(node, container), "{command}");
 }
