@@ -16,6 +16,8 @@ packages=(
   gcc g++ libc6-dev make musl-tools pkg-config protobuf-compiler libseccomp-dev
   # runtimes, as Debian ships them
   containerd runc crun docker.io podman conmon containernetworking-plugins
+  # what pushes images
+  skopeo
   # where Kubernetes keeps its objects
   etcd-server
   # what containers and nodes are made of

@@ -263,6 +263,21 @@ fn docker_loads_the_image() {
     assert!(version.starts_with("cnsenter "), "{version}");
 }
 
+/// As it is pushed to a registry.
+#[test]
+fn skopeo_copies_the_image() {
+    let node = Node::start();
+    node.write("/root/nodepause.tar", nodepause_image());
+    let copy = "skopeo --insecure-policy copy oci-archive:/root/nodepause.tar oci:/root/layout:1";
+    node.command(copy.split(' ')).ok();
+    let seen = node
+        .command(["skopeo", "inspect", "oci:/root/layout:1"])
+        .ok();
+    let seen: serde_json::Value = serde_json::from_str(&seen).unwrap();
+    assert_eq!(seen["Os"], "linux");
+    assert_eq!(seen["Layers"].as_array().map(Vec::len), Some(1), "{seen}");
+}
+
 /// A session gets no TERM of its own when its agent is deleted: the agent waits for it, and tells.
 #[test]
 fn a_session_outlives_the_deletion_of_its_agent() {
