@@ -28,9 +28,10 @@ demo-shell: setup build ## A shell beside that cluster, with kubectl and kpexec 
 	@cargo run --quiet -p kpexec-tests --bin demo-shell
 
 # The advisories are a database on github.com; where that cannot be had, lint says so and goes on.
-lint: ## Formatting, clippy, and the dependencies' licenses, sources and advisories
+lint: ## Formatting, clippy for both architectures, and the dependencies' licenses, sources and advisories
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p cnsenter --target aarch64-unknown-linux-musl -- -D warnings
 	@set -e; PATH="$(CACHE)/cargo/bin:$$PATH"; \
 	command -v cargo-deny >/dev/null || cargo install --locked --root $(CACHE)/cargo cargo-deny; \
 	cargo deny check --hide-inclusion-graph licenses bans sources; \

@@ -5,6 +5,7 @@
 //! kernel's `asm/unistd.h`, `asm-generic/signal.h` and `linux/wait.h`.
 
 use core::arch::asm;
+use core::mem::MaybeUninit;
 
 #[cfg(target_arch = "x86_64")]
 mod number {
@@ -111,21 +112,26 @@ fn open_door() -> Option<usize> {
 
 /// Tells every session, by the end of what it could read, and waits until it has hung up.
 fn see_sessions_off(door: usize) {
-    let mut guests = [0; MOST_SESSIONS];
+    // Not zeroed: nothing here has a memset to do that with.
+    let mut guests = [const { MaybeUninit::<usize>::uninit() }; MOST_SESSIONS];
+    let mut count = 0;
     let mut byte = 0_u8;
-    // SAFETY: no address is asked for, and what is read has its place, though sessions send nothing.
+    // SAFETY: no address is asked for, and what is read has its place, though sessions send
+    // nothing; the first `count` guests were written.
     unsafe {
-        for guest in &mut guests {
-            *guest = syscall(number::ACCEPT4, [door, NULL, NULL, SOCK_CLOEXEC]);
-            if *guest < 0 {
+        for place in &mut guests {
+            let guest = syscall(number::ACCEPT4, [door, NULL, NULL, SOCK_CLOEXEC]);
+            let Ok(guest) = usize::try_from(guest) else {
                 break;
-            }
-            syscall(number::SHUTDOWN, [guest.cast_unsigned(), SHUT_WR, 0, 0]);
+            };
+            syscall(number::SHUTDOWN, [guest, SHUT_WR, 0, 0]);
+            place.write(guest);
+            count += 1;
         }
         syscall(number::CLOSE, [door, 0, 0, 0]);
-        for guest in guests.iter().take_while(|&&guest| guest > 0) {
+        for guest in guests.iter().take(count) {
             let place = (&raw mut byte).addr();
-            syscall(number::READ, [guest.cast_unsigned(), place, 1, 0]);
+            syscall(number::READ, [guest.assume_init(), place, 1, 0]);
         }
     }
 }
