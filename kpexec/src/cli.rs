@@ -1,27 +1,34 @@
 //! The command line: clap's types, and what they come to. No I/O.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
+use crate::completion::Shell;
 use crate::config::Selection;
-use crate::request::{Caller, Error, Io, Named, Request, RunArgs};
+use crate::program::Program;
+use crate::request::{Caller, Error, Io, Named, Object, Request, RunArgs};
+
+/// In each line a program's name is put in for `{}`.
+const USAGE: &str = "\
+{} [OPTIONS] (POD | TYPE/NAME | -f FILE) [-c CONTAINER] -- COMMAND [ARG...]
+       {} -C bash|zsh|fish|powershell
+       {} version";
 
 const EXAMPLES: &str = "\
 Examples:
-  kpexec web-0 -- ip addr               in the pod's first container, as root
-  kpexec -it deploy/web -- sh           a shell in one of a deployment's pods
-  kpexec -n shop web-0 -c app -- ss -tlnp
-  tar c . | kpexec -i web-0 -- tar x -C /srv
+  {} web-0 -- ip addr               in the pod's first container, as root
+  {} -it deploy/web -- sh           a shell in one of a deployment's pods
+  {} -n shop web-0 -c app -- ss -tlnp
+  {} -f web.yaml -- id              in what a manifest describes
+  tar c . | {} -i web-0 -- tar x -C /srv
 
 Exit status: the command's own; 128+N if it died of signal N; 1 if nothing was run;
 125 if the container could not be entered; 126 if the command cannot be executed;
 127 if it was not found; 255 if the connection was lost.";
-
-const USAGE: &str = "kpexec [OPTIONS] (POD | TYPE/NAME) [-c CONTAINER] -- COMMAND [ARG...]";
 
 /// Run a command in any pod's container, with full privileges.
 #[derive(Debug, Parser)]
@@ -29,8 +36,6 @@ const USAGE: &str = "kpexec [OPTIONS] (POD | TYPE/NAME) [-c CONTAINER] -- COMMAN
     name = "kpexec",
     version,
     about,
-    after_help = EXAMPLES,
-    override_usage = "kpexec [OPTIONS] (POD | TYPE/NAME) [-c CONTAINER] -- COMMAND [ARG...]\n       kpexec version",
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
@@ -41,6 +46,9 @@ pub struct Cli {
     /// Everything that runs a command.
     #[command(flatten)]
     pub exec: ExecArgs,
+    /// Print the script that makes a shell complete command lines
+    #[arg(short = 'C', long, value_name = "SHELL", value_enum, exclusive = true)]
+    pub completion: Option<Shell>,
     /// Everything else.
     #[command(subcommand)]
     pub command: Option<Sub>,
@@ -63,6 +71,15 @@ pub struct ExecArgs {
     #[arg(value_name = "COMMAND", last = true)]
     pub command: Vec<OsString>,
 
+    /// Enter what this manifest describes, a pod or what has pods, in YAML or JSON; - is stdin
+    #[arg(
+        short = 'f',
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with = "target"
+    )]
+    pub filename: Option<PathBuf>,
     /// The container [default: the pod's default container, else its first]
     #[arg(short, long, value_name = "NAME")]
     pub container: Option<String>,
@@ -95,7 +112,7 @@ pub struct ClusterArgs {
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
     /// The kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kubeconfig: Option<PathBuf>,
     /// The kubeconfig's context
     #[arg(long, value_name = "NAME")]
@@ -123,11 +140,30 @@ pub struct ClusterArgs {
     pub agent_namespace: String,
 }
 
+impl ClusterArgs {
+    /// Which cluster, as whom.
+    #[must_use]
+    pub fn selection(&self) -> Selection {
+        Selection {
+            file: self.kubeconfig.clone(),
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.kubeconfig_user.clone(),
+            as_user: self.as_user.clone(),
+            as_groups: self.as_group.clone(),
+            as_uid: self.as_uid.clone(),
+            silent: false,
+        }
+    }
+}
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
     /// Run a command.
     Exec(Box<ExecArgs>),
+    /// Print a shell's script.
+    Completion(Shell),
     /// Do something else.
     Sub(Sub),
 }
@@ -136,64 +172,86 @@ pub enum Invocation {
 ///
 /// # Errors
 /// clap's, which also carry `--help` and `--version`.
-pub fn parse(args: &[OsString]) -> Result<Invocation, clap::Error> {
+pub fn parse(program: Program, args: &[OsString]) -> Result<Invocation, clap::Error> {
     if args.iter().any(|a| a == "--") {
-        let matches = ExecArgs::augment_args(base_command()).try_get_matches_from(args)?;
+        let matches = exec_command(program).try_get_matches_from(args)?;
         let exec = ExecArgs::from_arg_matches(&matches)?;
         if exec.command.is_empty() {
             return Err(missing(
                 "you must specify at least one command for the container",
             ));
         }
-        if exec.target.is_none() {
-            return Err(missing("pod, type/name must be specified"));
+        if exec.target.is_none() && exec.filename.is_none() {
+            return Err(missing("pod, type/name or --filename must be specified"));
         }
         return Ok(Invocation::Exec(Box::new(exec)));
     }
-    let cli = Cli::try_parse_from(args).map_err(say_separator)?;
-    match cli.command {
-        Some(sub) => Ok(Invocation::Sub(sub)),
-        None => Err(no_separator()),
+    let matches = command(program).try_get_matches_from(args);
+    let matches = matches.map_err(|error| say_separator(program, error))?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    match (cli.completion, cli.command) {
+        (Some(shell), _) => Ok(Invocation::Completion(shell)),
+        (None, Some(sub)) => Ok(Invocation::Sub(sub)),
+        (None, None) => Err(no_separator(program)),
     }
 }
 
+/// Of a command line that is being written, what can be read.
+#[must_use]
+pub fn parse_unfinished(args: &[OsString]) -> Option<ExecArgs> {
+    let command = exec_command(Program::Kpexec)
+        .ignore_errors(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true);
+    let matches = command.try_get_matches_from(args).ok()?;
+    ExecArgs::from_arg_matches(&matches).ok()
+}
+
 /// What somebody who is used to `docker exec` needs to hear, instead of what clap makes of it.
-fn say_separator(error: clap::Error) -> clap::Error {
+fn say_separator(program: Program, error: clap::Error) -> clap::Error {
     let names_flag = |value: &ContextValue| value.to_string().starts_with('-');
     match error.kind() {
         ErrorKind::UnknownArgument
             if !error.get(ContextKind::InvalidArg).is_some_and(names_flag) =>
         {
-            no_separator()
+            no_separator(program)
         }
         _ => error,
     }
 }
 
-fn no_separator() -> clap::Error {
-    missing(
-        "no \"--\" before a command; write kpexec [OPTIONS] (POD | TYPE/NAME) -- COMMAND [ARG...]",
-    )
+fn no_separator(program: Program) -> clap::Error {
+    missing(&format!(
+        "no \"--\" before a command; write {program} [OPTIONS] (POD | TYPE/NAME) -- COMMAND [ARG...]",
+    ))
 }
 
 fn missing(text: &str) -> clap::Error {
     clap::Error::raw(ErrorKind::MissingRequiredArgument, text)
 }
 
-/// The command without its subcommands, under the same name and help.
-fn base_command() -> clap::Command {
-    clap::Command::new("kpexec")
-        .version(env!("CARGO_PKG_VERSION"))
-        .args_override_self(true)
-        .about("Run a command in any pod's container, with full privileges")
-        .override_usage(USAGE)
-        .after_help(EXAMPLES)
+/// The whole command, also for completion and the man page.
+#[must_use]
+pub fn command(program: Program) -> clap::Command {
+    named(Cli::command(), program)
 }
 
-/// The whole command, for completion and the man page.
+/// The command that runs a command, without subcommands, under the same name and help.
 #[must_use]
-pub fn command() -> clap::Command {
-    Cli::command()
+pub fn exec_command(program: Program) -> clap::Command {
+    let command = clap::Command::new("kpexec")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Run a command in any pod's container, with full privileges")
+        .args_override_self(true);
+    named(ExecArgs::augment_args(command), program)
+}
+
+fn named(command: clap::Command, program: Program) -> clap::Command {
+    let with_name = |text: &str| text.replace("{}", program.name());
+    command
+        .bin_name(program.name())
+        .override_usage(with_name(USAGE))
+        .after_help(with_name(EXAMPLES))
 }
 
 impl ExecArgs {
@@ -203,8 +261,13 @@ impl ExecArgs {
     /// When a value has no meaning; the message says what to write.
     pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
         let io = self.chosen_io(caller);
+        let target = match self.filename {
+            Some(file) if file == Path::new("-") && self.stdin => return Err(Error::StdinTwice),
+            Some(file) => Object::InFile(file),
+            None => Object::Named(Named::parse(self.target.as_deref().unwrap_or_default())?),
+        };
         Ok(Request {
-            target: Named::parse(self.target.as_deref().unwrap_or_default())?,
+            target,
             container: self.container,
             run: self.run.validated(caller)?,
             command: self.command,
@@ -212,17 +275,9 @@ impl ExecArgs {
             quiet: self.quiet,
             pod_running_timeout: self.pod_running_timeout,
             request_timeout: self.cluster.request_timeout,
+            selection: self.cluster.selection(),
             namespace: self.cluster.namespace,
             agent_namespace: self.cluster.agent_namespace,
-            selection: Selection {
-                file: self.cluster.kubeconfig,
-                context: self.cluster.context,
-                cluster: self.cluster.cluster,
-                user: self.cluster.kubeconfig_user,
-                as_user: self.cluster.as_user,
-                as_groups: self.cluster.as_group,
-                as_uid: self.cluster.as_uid,
-            },
         })
     }
 
@@ -253,30 +308,37 @@ mod tests {
         ["kpexec"].iter().chain(words).map(OsString::from).collect()
     }
 
+    fn read(words: &[&str]) -> Result<Invocation, clap::Error> {
+        parse(Program::Kpexec, &args(words))
+    }
+
     fn request(words: &[&str], caller: &Caller) -> Request {
-        match parse(&args(words)).unwrap() {
+        match read(words).unwrap() {
             Invocation::Exec(exec) => exec.into_request(caller).unwrap(),
-            Invocation::Sub(sub) => panic!("{sub:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
     fn error(words: &[&str]) -> String {
-        parse(&args(words)).unwrap_err().to_string()
+        read(words).unwrap_err().to_string()
     }
 
     #[test]
     fn definition_is_sound() {
-        command().debug_assert();
-        ExecArgs::augment_args(base_command()).debug_assert();
+        command(Program::Kpexec).debug_assert();
+        exec_command(Program::Plugin).debug_assert();
     }
 
     #[test]
     fn a_pod_may_be_called_like_a_subcommand() {
         let request = request(&["version", "--", "id"], &Caller::default());
-        assert_eq!(request.target, Named::parse("version").unwrap());
+        let named = Named::parse("version").unwrap();
+        assert_eq!(request.target, Object::Named(named));
         assert_eq!(request.command, ["id"]);
-        let sub = parse(&args(&["version"]));
-        assert!(matches!(sub, Ok(Invocation::Sub(Sub::Version))));
+        assert!(matches!(
+            read(&["version"]),
+            Ok(Invocation::Sub(Sub::Version))
+        ));
     }
 
     #[test]
@@ -289,9 +351,59 @@ mod tests {
             );
         }
         assert!(error(&["web", "--"]).contains("at least one command for the container"));
-        assert!(error(&["--", "id"]).contains("pod, type/name must be specified"));
+        assert!(error(&["--", "id"]).contains("pod, type/name or --filename must be specified"));
         assert!(!error(&["--nonsense"]).contains("no \"--\""));
         assert!(error(&["web", "extra", "--", "id"]).contains("extra"));
+    }
+
+    #[test]
+    fn the_name_is_that_of_the_program() {
+        let help = |program| {
+            let error = parse(program, &args(&["--help"])).unwrap_err();
+            error.to_string()
+        };
+        let usage = "Usage: kubectl pexec [OPTIONS] (POD | TYPE/NAME | -f FILE)";
+        assert!(
+            help(Program::Plugin).contains(usage),
+            "{}",
+            help(Program::Plugin)
+        );
+        assert!(!help(Program::Plugin).contains("  kpexec"));
+        assert!(help(Program::Kpexec).contains("\n  kpexec web-0 -- ip addr"));
+        let error = parse(Program::Plugin, &args(&["web", "id"])).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("; write kubectl pexec [OPTIONS]")
+        );
+    }
+
+    #[test]
+    fn a_manifest_takes_the_place_of_a_name() {
+        let request = request(&["-f", "web.yaml", "--", "id"], &Caller::default());
+        assert_eq!(request.target, Object::InFile("web.yaml".into()));
+        assert!(error(&["-f", "web.yaml", "web", "--", "id"]).contains("cannot be used with"));
+        let Ok(Invocation::Exec(exec)) = read(&["-i", "-f", "-", "--", "id"]) else {
+            panic!();
+        };
+        let refused = exec.into_request(&Caller::default()).unwrap_err();
+        assert_eq!(refused, Error::StdinTwice);
+    }
+
+    #[test]
+    fn an_unfinished_line_is_read_as_far_as_it_goes() {
+        let read = |words: &[&str]| parse_unfinished(&args(words)).unwrap();
+        let line = read(&["-n", "shop", "web", "-c", ""]);
+        assert_eq!(line.cluster.namespace.as_deref(), Some("shop"));
+        assert_eq!(line.target.as_deref(), Some("web"));
+        assert_eq!(
+            read(&["--context", "a", "--nonsense"])
+                .cluster
+                .context
+                .as_deref(),
+            Some("a")
+        );
+        assert_eq!(read(&["-n"]).target, None);
     }
 
     #[test]

@@ -29,6 +29,19 @@ pub struct Selection {
     pub as_groups: Vec<String>,
     /// `--as-uid`.
     pub as_uid: Option<String>,
+    /// A credential plugin may neither ask nor say anything.
+    pub silent: bool,
+}
+
+/// What a kubeconfig has to choose from.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Its contexts.
+    pub contexts: Vec<String>,
+    /// Its clusters.
+    pub clusters: Vec<String>,
+    /// Its users.
+    pub users: Vec<String>,
 }
 
 /// A cluster, and who we are there.
@@ -119,12 +132,25 @@ pub fn load(selection: &Selection) -> Result<Access, Error> {
     if let Some(uid) = &selection.as_uid {
         config.auth_info.impersonate_uid = Some(uid.clone());
     }
-    credentials::resolve(&mut config.auth_info)?;
+    credentials::resolve(&mut config.auth_info, selection.silent)?;
     let proxy = match proxy {
         Some(url) => Some(Proxy::new(&url)?),
         None => proxy::from_environment(&config.cluster_url, |name| std::env::var(name).ok())?,
     };
     Ok(Access { config, proxy })
+}
+
+/// What there is to choose from: in this file, else where [`load`] looks.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn names(file: Option<&Path>) -> Result<Names, Error> {
+    let all = read_files(file)?.unwrap_or_default();
+    Ok(Names {
+        contexts: all.contexts.into_iter().map(|c| c.name).collect(),
+        clusters: all.clusters.into_iter().map(|c| c.name).collect(),
+        users: all.auth_infos.into_iter().map(|u| u.name).collect(),
+    })
 }
 
 /// The merged files; None where there are none and none was asked for.

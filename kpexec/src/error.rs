@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use cnsenter_protocol::exit::NOTHING_RAN;
 
+use crate::program::Program;
 use crate::{agent, cluster, config, request, session, target, transport};
 
 /// What ended kpexec before, or instead of, its command.
@@ -81,9 +82,9 @@ impl Error {
     }
 
     /// Prints the error and its causes, once, on one line, and what to do on a second one.
-    pub fn print(&self) {
+    pub fn print(&self, program: Program) {
         if let Self::Usage(error) = self {
-            return print_usage(error);
+            return print_usage(error, program);
         }
         let mut line = if self.is_sentence() {
             String::new()
@@ -119,7 +120,7 @@ fn describe(cause: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// Help as clap has it, to stdout if it was asked for; of an error what is wrong, on one line.
-fn print_usage(error: &clap::Error) {
+fn print_usage(error: &clap::Error, program: Program) {
     use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as NothingGiven;
     if !error.use_stderr() || error.kind() == NothingGiven {
         let _ = error.print();
@@ -136,9 +137,9 @@ fn print_usage(error: &clap::Error) {
         .collect();
     // What clap has nothing to add to needs no help either.
     let hint = if told.len() < text.len() {
-        "\n  kpexec --help says more"
+        format!("\n  {program} --help says more")
     } else {
-        ""
+        String::new()
     };
     say(format!("error: {}{hint}", printable(&words.join(" "))));
 }

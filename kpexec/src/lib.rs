@@ -6,8 +6,10 @@
 pub mod agent;
 pub mod cli;
 pub mod cluster;
+pub mod completion;
 pub mod config;
 pub mod error;
+pub mod program;
 pub mod request;
 pub mod run;
 pub mod session;

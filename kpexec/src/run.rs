@@ -6,39 +6,49 @@ use std::process::ExitCode;
 
 use crate::cli::{ExecArgs, Invocation, Sub};
 use crate::cluster::Cluster;
+use crate::completion::Asker;
 use crate::error::{Error, printable, say};
-use crate::request::{Caller, Request};
+use crate::program::Program;
+use crate::request::{Caller, Named, Object, Request};
 use crate::session::{Ending, Options};
-use crate::target::Wanted;
+use crate::target::{Manifest, Wanted};
 use crate::trace::Trace;
-use crate::{agent, cli, config, session, target, transport};
+use crate::{agent, cli, completion, config, session, target, transport};
 
 /// Runs kpexec.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(&std::env::args_os().collect::<Vec<_>>()) {
+    let args: Vec<_> = std::env::args_os().collect();
+    let program = Program::of(&args);
+    if let Some(asker) = Asker::of(program) {
+        // Whatever was said instead would land in the middle of somebody's command line.
+        let _ = completion::answer(asker, args, &mut io::stdout());
+        return ExitCode::SUCCESS;
+    }
+    match run(program, &args) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            error.print();
+            error.print(program);
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn run(args: &[OsString]) -> Result<u8, Error> {
-    match cli::parse(args).map_err(Error::Usage)? {
-        Invocation::Exec(exec) => start(*exec),
+fn run(program: Program, args: &[OsString]) -> Result<u8, Error> {
+    let failed = |what| move |source| Error::System { what, source };
+    match cli::parse(program, args).map_err(Error::Usage)? {
+        Invocation::Exec(exec) => return start(*exec),
+        Invocation::Completion(shell) => {
+            completion::write_script(shell, &mut io::stdout())
+                .map_err(failed("write the script"))?;
+        }
         Invocation::Sub(Sub::Version) => {
             let line = format!("kpexec {}\n", env!("CARGO_PKG_VERSION"));
-            io::stdout()
-                .write_all(line.as_bytes())
-                .map_err(|source| Error::System {
-                    what: "write the version",
-                    source,
-                })?;
-            Ok(0)
+            let written = io::stdout().write_all(line.as_bytes());
+            written.map_err(failed("write the version"))?;
         }
     }
+    Ok(0)
 }
 
 fn start(exec: ExecArgs) -> Result<u8, Error> {
@@ -66,12 +76,10 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
     let cluster = Cluster::new(access, request.request_timeout)?;
     trace.step(|| format!("the cluster is {}", cluster.host()));
 
+    let (named, namespace) = object(request)?;
     let wanted = Wanted {
-        namespace: request
-            .namespace
-            .as_deref()
-            .unwrap_or(&cluster.default_namespace),
-        named: &request.target,
+        namespace: namespace.as_deref().unwrap_or(&cluster.default_namespace),
+        named: &named,
         container: request.container.as_deref(),
         limit: request.pod_running_timeout,
     };
@@ -111,6 +119,18 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
     let ending = session::run(stream, options).await?;
     trace.step(|| format!("ended; exit code {}", ending.code()));
     Ok(ending)
+}
+
+/// What is entered, and its namespace if it is said.
+fn object(request: &Request) -> Result<(Named, Option<String>), target::Error> {
+    match &request.target {
+        Object::Named(named) => Ok((named.clone(), request.namespace.clone())),
+        Object::InFile(path) => {
+            let manifest = Manifest::read(path)?;
+            let namespace = manifest.namespace(request.namespace.as_deref())?;
+            Ok((manifest.named, namespace))
+        }
+    }
 }
 
 /// As kubectl ends.

@@ -56,16 +56,19 @@ fn what_cannot_be_meant() {
         &["deploy/", "--", "true"],
         &["/web", "--", "true"],
         &["a%b", "--", "true"],
+        &["nosuch/web", "--", "true"],
         &["web", "--"],
         &["--context", "nope", "web", "--", "true"],
         &["--cluster", "nope", "web", "--", "true"],
     ] {
         agree(&shop, words);
     }
-    // kubectl knows every resource of the server, and says later that it has no pods.
+    // kubectl asks for the object first, and its words name Go's types.
     fails(
-        &shop.kpexec(["nosuch/web", "--", "true"]).run(),
-        "\"nosuch\" is no resource type",
+        &shop
+            .kpexec(["configmap/kube-root-ca.crt", "--", "true"])
+            .run(),
+        "error: the pods of a configmap cannot be found, for it has no scale subresource",
     );
     // kubectl's words name its own command line.
     fails(
@@ -75,13 +78,79 @@ fn what_cannot_be_meant() {
     fails(&shop.kpexec(["web"]).run(), "no \"--\" before a command");
     fails(
         &shop.kpexec(["--", "true"]).run(),
-        "pod, type/name must be specified",
+        "pod, type/name or --filename must be specified",
     );
     // kubectl drops the word, and runs something else than was meant.
     fails(
         &shop.kpexec(["web", "extra", "--", "true"]).run(),
         "'extra'",
     );
+}
+
+#[test]
+fn manifests() {
+    let shop = cluster().namespace();
+    let machine = &cluster().machine;
+    let pod = |namespace: &str| {
+        let mut pod = PodSpec::sleeper("nosuch").manifest();
+        pod["metadata"]["namespace"] = json!(namespace);
+        pod.to_string()
+    };
+    machine.write("/root/default.yaml", pod("default"));
+    machine.write("/root/nowhere.yaml", pod("nowhere"));
+    agree(&shop, &["-f", "/root/default.yaml", "--", "true"]);
+    // The manifest's own namespace, where none is asked for. kubectl takes the manifest for the pod,
+    // and says later that it cannot upgrade a connection.
+    for (file, missing) in [
+        ("default", "pods \"nosuch\""),
+        ("nowhere", "namespaces \"nowhere\""),
+    ] {
+        let words = ["-f", &format!("/root/{file}.yaml"), "--", "true"];
+        let told = format!("Error from server (NotFound): {missing} not found\n");
+        fails(&cluster().kpexec(words).run(), &told);
+    }
+    let fails_with = |words: &[&str], text: &str| fails(&shop.kpexec(words).run(), text);
+    fails_with(
+        &["-f", "/no/such.yaml", "--", "true"],
+        "error: cannot read the manifest /no/such.yaml: No such file or directory\n",
+    );
+    fails_with(
+        &["-f", "/root/default.yaml", "web", "--", "true"],
+        "cannot be used with",
+    );
+    fails_with(
+        &["-i", "-f", "-", "--", "true"],
+        "error: -f - reads the manifest from stdin",
+    );
+    fails_with(
+        &["-f", "https://h/a.yaml", "--", "true"],
+        "curl -fsS https://h/a.yaml |",
+    );
+}
+
+#[test]
+fn as_a_plugin_of_kubectl() {
+    cluster().install_kpexec();
+    let plugin = |words: &[&str]| {
+        let words = ["kubectl", "pexec"].iter().chain(words);
+        cluster().installed(words).run()
+    };
+    let help = plugin(&["--help"]);
+    assert_eq!(help.code, 0, "{help}");
+    assert!(
+        help.out().contains("Usage: kubectl pexec [OPTIONS] (POD |"),
+        "{help}"
+    );
+    fails(&plugin(&["web", "true"]), "write kubectl pexec [OPTIONS]");
+    fails(
+        &plugin(&["--nonsense"]),
+        "\n  kubectl pexec --help says more",
+    );
+    fails(
+        &plugin(&["nosuch", "--", "true"]),
+        "Error from server (NotFound): pods \"nosuch\" not found",
+    );
+    assert!(plugin(&["version"]).out().starts_with("kpexec "));
 }
 
 #[test]

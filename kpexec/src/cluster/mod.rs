@@ -1,7 +1,9 @@
 //! The API server: few calls, each with a time limit, and errors in kubectl's words.
 
 mod connect;
+mod discovery;
 mod error;
+mod table;
 
 use std::time::Duration;
 
@@ -18,7 +20,9 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Access;
 
+pub use discovery::Resource;
 pub use error::Error;
+pub use table::Row;
 
 /// How long one answer may take if nothing else is said: a laptop's user waits no longer.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -107,6 +111,12 @@ impl Cluster {
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.request(http::Request::get(path).body(Vec::new()))
             .await
+    }
+
+    /// Any answer, in one of the forms that are accepted.
+    async fn get_as<T: DeserializeOwned>(&self, path: &str, accept: &str) -> Result<T, Error> {
+        let request = http::Request::get(path).header(http::header::ACCEPT, accept);
+        self.request(request.body(Vec::new())).await
     }
 
     /// Whether we may do `verb` on a subresource of a pod; None if the server does not say.

@@ -85,13 +85,13 @@ struct Status {
 
 /// Replaces an exec entry by what its plugin gives. A session is over before that has to be
 /// renewed: the API server asks once, when a connection begins.
-pub(super) fn resolve(user: &mut AuthInfo) -> Result<(), Error> {
+pub(super) fn resolve(user: &mut AuthInfo, silent: bool) -> Result<(), Error> {
     let has_token = user.token.is_some() || user.token_file.is_some();
     let Some(exec) = user.exec.take().filter(|_| !has_token) else {
         return Ok(());
     };
     let command = exec.command.clone().ok_or(Error::NoCommand)?;
-    let output = run(&exec, &command)?;
+    let output = run(&exec, &command, silent)?;
     let answer: Answer = serde_json::from_slice(&output).map_err(|source| Error::Parse {
         command: command.clone(),
         source,
@@ -117,8 +117,8 @@ fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-fn run(exec: &ExecConfig, command: &str) -> Result<Vec<u8>, Error> {
-    let on_terminal = io::stdin().is_terminal();
+fn run(exec: &ExecConfig, command: &str, silent: bool) -> Result<Vec<u8>, Error> {
+    let on_terminal = !silent && io::stdin().is_terminal();
     let interactive = match exec.interactive_mode {
         Some(ExecInteractiveMode::Never) => false,
         Some(ExecInteractiveMode::Always) if !on_terminal => {
@@ -153,7 +153,11 @@ fn run(exec: &ExecConfig, command: &str) -> Result<Vec<u8>, Error> {
         } else {
             Stdio::null()
         })
-        .stderr(Stdio::inherit())
+        .stderr(if silent {
+            Stdio::null()
+        } else {
+            Stdio::inherit()
+        })
         .output()
         .map_err(|source| Error::Start {
             command: command.to_owned(),
@@ -199,7 +203,7 @@ mod tests {
     #[test]
     fn a_token_is_taken_and_the_plugin_not_run_again() {
         let mut user = plugin(r#"echo '{"status":{"token":"t0"}}'"#);
-        resolve(&mut user).unwrap();
+        resolve(&mut user, false).unwrap();
         assert!(user.token.is_some() && user.exec.is_none());
     }
 
@@ -207,7 +211,7 @@ mod tests {
     fn a_certificate_is_taken_as_a_kubeconfig_has_it() {
         let mut user =
             plugin(r#"echo '{"status":{"clientCertificateData":"CERT","clientKeyData":"KEY"}}'"#);
-        resolve(&mut user).unwrap();
+        resolve(&mut user, false).unwrap();
         assert_eq!(user.client_certificate_data.as_deref(), Some("Q0VSVA=="));
         assert!(user.client_key_data.is_some());
     }
@@ -217,12 +221,12 @@ mod tests {
         let script = r#"case $KUBERNETES_EXEC_INFO in *'"interactive":false'*) ;; *) exit 3;; esac
             read line && exit 4
             echo '{"status":{"token":"t"}}'"#;
-        resolve(&mut plugin(script)).unwrap();
+        resolve(&mut plugin(script), false).unwrap();
     }
 
     #[test]
     fn what_goes_wrong_is_told() {
-        let error = |mut user: AuthInfo| resolve(&mut user).unwrap_err().to_string();
+        let error = |mut user: AuthInfo| resolve(&mut user, false).unwrap_err().to_string();
         assert!(error(plugin("exit 3")).starts_with("getting credentials: sh failed with"));
         assert!(error(plugin("echo no")).contains("cannot read what"));
         assert!(error(plugin("echo '{}'")).contains("neither a token nor"));

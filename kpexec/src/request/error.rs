@@ -3,12 +3,9 @@
 /// What is wrong with a value of the command line.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// TYPE is none of ours.
-    #[error(
-        "{0:?} is no resource type whose pods kpexec finds; it is pod, deployment, replicaset, \
-         statefulset, daemonset, job, cronjob, service or replicationcontroller"
-    )]
-    Kind(String),
+    /// stdin cannot be two things.
+    #[error("-f - reads the manifest from stdin, which -i gives to the command; name a file")]
+    StdinTwice,
     /// Not one slash.
     #[error("arguments in resource/name form may not have more than one slash")]
     Slashes,
@@ -26,4 +23,9 @@ pub enum Error {
     /// `-e` without a name.
     #[error("{0:?} is no variable; write NAME=VALUE, or NAME to pass the caller's on")]
     Env(String),
+    /// `--memory` where the container's own limits hold.
+    #[error(
+        "--memory bounds a cgroup of the command's own; leave out --cgroup=target, or --memory"
+    )]
+    MemoryOfTarget,
 }

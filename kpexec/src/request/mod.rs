@@ -5,6 +5,7 @@ mod named;
 mod options;
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cnsenter_protocol as protocol;
@@ -19,8 +20,8 @@ pub use options::{Cgroup, Namespace, Run, RunArgs, Variable};
 /// What a run is to do.
 #[derive(Debug)]
 pub struct Request {
-    /// POD or TYPE/NAME.
-    pub target: Named,
+    /// Whose container is entered.
+    pub target: Object,
     /// `-c`.
     pub container: Option<String>,
     /// The command and its arguments.
@@ -41,6 +42,15 @@ pub struct Request {
     pub agent_namespace: String,
     /// Which cluster, as whom.
     pub selection: Selection,
+}
+
+/// Where it is said whose container is entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Object {
+    /// On the command line: POD or TYPE/NAME.
+    Named(Named),
+    /// `-f`: in this manifest; `-` is stdin.
+    InFile(PathBuf),
 }
 
 /// The command's streams.
@@ -104,12 +114,13 @@ impl Request {
                 Cgroup::Own => protocol::CgroupChoice::Own,
                 Cgroup::Target => protocol::CgroupChoice::Target,
             }),
+            memory: run.memory,
             timeout: run.timeout,
             lease: run.lease,
             kill_on_exit: run.kill_on_exit,
             in_agent: true,
             verbose: run.verbose,
-            ..protocol::Request::new(target, protocol::Profile::Full, command)
+            ..protocol::Request::new(target, run.privileges, command)
         }
     }
 }

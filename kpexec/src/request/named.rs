@@ -3,13 +3,13 @@
 use std::fmt;
 
 use super::Error;
-use crate::target::{Kind, Pods};
+use crate::target::{Pods, Type};
 
 /// A pod, or what has pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
     /// TYPE.
-    pub kind: Kind,
+    pub kind: Type,
     /// NAME.
     pub name: String,
 }
@@ -28,6 +28,14 @@ impl Named {
             }
             Some(parts) => parts,
         };
+        Self::new(Type::parse(kind), name)
+    }
+
+    /// An object of this name.
+    ///
+    /// # Errors
+    /// When none can have it.
+    pub fn new(kind: Type, name: &str) -> Result<Self, Error> {
         // As the API server has it for parts of a path.
         let why = match name {
             "" => Some("may not be empty"),
@@ -35,23 +43,19 @@ impl Named {
             ".." => Some("may not be '..'"),
             _ => name.contains('%').then_some("may not contain '%'"),
         };
-        if let Some(why) = why {
-            let name = name.to_owned();
-            return Err(Error::Name { name, why });
+        let name = name.to_owned();
+        match why {
+            Some(why) => Err(Error::Name { name, why }),
+            None => Ok(Self { kind, name }),
         }
-        let kind = Kind::parse(kind).ok_or_else(|| Error::Kind(kind.to_owned()))?;
-        Ok(Self {
-            kind,
-            name: name.to_owned(),
-        })
     }
 }
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind.pods {
-            Pods::Itself => f.write_str(&self.name),
-            _ => write!(f, "{}/{}", self.kind.singular, self.name),
+        match &self.kind {
+            Type::Known(kind) if kind.pods == Pods::Itself => f.write_str(&self.name),
+            kind => write!(f, "{kind}/{}", self.name),
         }
     }
 }
@@ -62,13 +66,14 @@ mod tests {
 
     #[test]
     fn targets_are_read_as_kubectl_reads_them() {
-        let named = |text| Named::parse(text).map(|n| (n.kind.plural, n.name));
-        assert_eq!(named("web-0"), Ok(("pods", "web-0".into())));
-        assert_eq!(named("po/web-0"), Ok(("pods", "web-0".into())));
-        assert_eq!(named("deploy/web"), Ok(("deployments", "web".into())));
+        let named = |text| Named::parse(text).map(|n| (n.kind.to_string(), n.name));
+        let pair = |kind: &str, name: &str| Ok((kind.to_owned(), name.to_owned()));
+        assert_eq!(named("web-0"), pair("pod", "web-0"));
+        assert_eq!(named("po/web-0"), pair("pod", "web-0"));
+        assert_eq!(named("deploy/web"), pair("deployment", "web"));
+        assert_eq!(named("ro.argoproj.io/web"), pair("ro.argoproj.io", "web"));
         assert_eq!(named("deploy/web/x"), Err(Error::Slashes));
         assert_eq!(named("deploy/"), Err(Error::HalfNamed));
-        assert_eq!(named("node/n"), Err(Error::Kind("node".into())));
         for bad in ["", ".", "..", "a%2fb"] {
             assert!(matches!(named(bad), Err(Error::Name { .. })), "{bad:?}");
         }

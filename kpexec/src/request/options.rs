@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use cnsenter_protocol::Profile;
 
 use super::{Caller, Error};
 
@@ -82,6 +83,12 @@ pub struct RunArgs {
     /// Which cgroup the command runs in: its own, or the container's with its limits [default: own]
     #[arg(long, value_enum, help_heading = "What is entered")]
     pub cgroup: Option<Cgroup>,
+    /// The most memory that the command may have (64M, 1G), in a cgroup of its own
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "What is entered")]
+    pub memory: Option<u64>,
+    /// The command's privileges; a node refuses those that its cnsenter does not give
+    #[arg(long, value_name = "PROFILE", value_parser = parse_profile, default_value = "full")]
+    pub privileges: Profile,
 
     /// End the command after this time (30s, 5m): TERM, 5 s later KILL
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
@@ -125,7 +132,7 @@ pub enum Cgroup {
 pub type Variable = (Vec<u8>, Vec<u8>);
 
 /// What cnsenter is told, validated as far as that can be done without the container.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[expect(missing_docs, reason = "they are those of RunArgs")]
 pub struct Run {
     pub user: Option<String>,
@@ -135,6 +142,8 @@ pub struct Run {
     pub clear_env: bool,
     pub namespaces: Option<Vec<Namespace>>,
     pub cgroup: Option<Cgroup>,
+    pub memory: Option<u64>,
+    pub privileges: Profile,
     pub timeout: Option<Duration>,
     pub lease: Option<Duration>,
     pub kill_on_exit: bool,
@@ -147,6 +156,9 @@ impl RunArgs {
     /// # Errors
     /// When a value has no meaning.
     pub fn validated(self, caller: &Caller) -> Result<Run, Error> {
+        if self.memory.is_some() && self.cgroup == Some(Cgroup::Target) {
+            return Err(Error::MemoryOfTarget);
+        }
         Ok(Run {
             env: self.chosen_env(caller)?,
             namespaces: self.chosen_namespaces(),
@@ -159,6 +171,8 @@ impl RunArgs {
             workdir: self.workdir,
             clear_env: self.clear_env,
             cgroup: self.cgroup,
+            memory: self.memory,
+            privileges: self.privileges,
             timeout: self.timeout,
             lease: self.lease,
             kill_on_exit: self.kill_on_exit,
@@ -226,6 +240,25 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a time such as 30s, 5m or 1h30m".to_owned())
 }
 
+/// A size in bytes, or in powers of 1024, as cnsenter takes it.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(0),
+        "k" | "kb" | "ki" => Some(10),
+        "m" | "mb" | "mi" => Some(20),
+        "g" | "gb" | "gi" => Some(30),
+        _ => None,
+    };
+    unit.and_then(|shift| digits.parse::<u64>().ok()?.checked_mul(1 << shift))
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(|| "write a size such as 64M or 1G".to_owned())
+}
+
+fn parse_profile(text: &str) -> Result<Profile, String> {
+    Profile::of_name(text).ok_or_else(|| format!("it is {}", Profile::names().join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,5 +295,22 @@ mod tests {
         let pair = |k: &str, v: &str| (k.as_bytes().to_vec(), v.as_bytes().to_vec());
         assert_eq!(run.env, [pair("A", "1=2"), pair("LANG", "C")]);
         assert_eq!(run.term.as_deref(), Some("xterm"));
+    }
+
+    #[test]
+    fn sizes_are_in_powers_of_1024() {
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("64M"), Ok(64 << 20));
+        assert_eq!(parse_size("1Gi"), Ok(1 << 30));
+        for bad in ["", "0", "M", "1T", "-1", "99999999999G"] {
+            assert!(parse_size(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn profiles_are_those_of_the_protocol() {
+        assert_eq!(parse_profile("netadmin"), Ok(Profile::Netadmin));
+        let told = "it is full, container, netadmin, general";
+        assert_eq!(parse_profile("root"), Err(told.into()));
     }
 }

@@ -120,6 +120,20 @@ impl<'a> Names<'a> {
     }
 }
 
+/// The names of a pod's containers, and of the unusual ones what they are.
+#[must_use]
+pub fn all(pod: &Pod) -> Vec<(String, &'static str)> {
+    let Names {
+        containers,
+        ephemeral,
+        init,
+    } = Names::of(pod);
+    [(containers, ""), (ephemeral, "ephemeral"), (init, "init")]
+        .into_iter()
+        .flat_map(|(names, kind)| names.into_iter().map(move |name| (name.to_owned(), kind)))
+        .collect()
+}
+
 /// How far the container of this name is.
 #[must_use]
 pub(super) fn state(pod: &Pod, name: &str) -> State {

@@ -1,5 +1,46 @@
 //! TYPE in TYPE/NAME.
 
+use std::fmt;
+
+/// TYPE, as far as it is known without asking the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Type {
+    /// One of those that every server has.
+    Known(Kind),
+    /// What perhaps the server knows by this word.
+    Other(String),
+}
+
+impl Type {
+    /// Reads TYPE.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Kind::parse(text).map_or_else(|| Self::Other(text.to_owned()), Self::Known)
+    }
+
+    /// The one for a manifest's `kind` and `apiVersion`.
+    #[must_use]
+    pub fn of_manifest(kind: &str, api_version: &str) -> Self {
+        if let Some(known) = Kind::of_manifest(kind, api_version) {
+            return Self::Known(known);
+        }
+        let kind = kind.to_ascii_lowercase();
+        Self::Other(match api_version.split_once('/') {
+            Some((group, version)) => format!("{kind}.{version}.{group}"),
+            None => format!("{kind}.{api_version}"),
+        })
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Known(kind) => kind.singular,
+            Self::Other(word) => word,
+        })
+    }
+}
+
 /// What has pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
@@ -99,13 +140,18 @@ impl Kind {
             .find(|k| k.singular == name && k.group == group)
     }
 
-    /// The path of an object of this kind; both names are encoded already.
+    /// All that there are.
+    pub fn all() -> impl Iterator<Item = Self> {
+        KINDS.into_iter()
+    }
+
+    /// The path of all objects of this kind in a namespace, whose name is encoded already.
     #[must_use]
-    pub fn path(&self, namespace: &str, name: &str) -> String {
+    pub fn path(&self, namespace: &str) -> String {
         let Self { plural, group, .. } = self;
         match *group {
-            "" => format!("/api/v1/namespaces/{namespace}/{plural}/{name}"),
-            group => format!("/apis/{group}/v1/namespaces/{namespace}/{plural}/{name}"),
+            "" => format!("/api/v1/namespaces/{namespace}/{plural}"),
+            group => format!("/apis/{group}/v1/namespaces/{namespace}/{plural}"),
         }
     }
 }
@@ -146,11 +192,8 @@ mod tests {
 
     #[test]
     fn paths_are_those_of_the_api() {
-        let path = |text| Kind::parse(text).unwrap().path("shop", "web");
-        assert_eq!(path("svc"), "/api/v1/namespaces/shop/services/web");
-        assert_eq!(
-            path("deploy"),
-            "/apis/apps/v1/namespaces/shop/deployments/web"
-        );
+        let path = |text| Kind::parse(text).unwrap().path("shop");
+        assert_eq!(path("svc"), "/api/v1/namespaces/shop/services");
+        assert_eq!(path("deploy"), "/apis/apps/v1/namespaces/shop/deployments");
     }
 }

@@ -1,7 +1,9 @@
 //! From POD or TYPE/NAME to one running container on one node.
 
 mod container;
+mod custom;
 mod kind;
+mod manifest;
 mod rank;
 mod selector;
 
@@ -14,7 +16,9 @@ use crate::cluster::{self, Cluster};
 use crate::request::Named;
 use container::State;
 
-pub use kind::{Kind, Pods};
+pub use container::all as containers;
+pub use kind::{Kind, Pods, Type};
+pub use manifest::{Error as ManifestError, Manifest};
 
 /// How often a pod that does not run yet is asked for.
 const POLL: Duration = Duration::from_millis(500);
@@ -42,6 +46,9 @@ pub enum Error {
     /// The API server's answer.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
+    /// The manifest of `-f`.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
     /// `-c` names none of the pod's.
     #[error("container {container} is not valid for pod {pod} out of: {all}")]
     NoContainer {
@@ -97,6 +104,16 @@ pub enum Error {
     /// The object selects no pods.
     #[error("{0} is defined without a selector: it has no pods")]
     NoSelector(String),
+    /// No server knows it.
+    #[error("the server doesn't have a resource type \"{0}\"")]
+    UnknownType(String),
+    /// Nothing tells which pods are its own.
+    #[error(
+        "the pods of a {0} cannot be found, for it has no scale subresource; name a pod, or its \
+         deployment, replicaset, statefulset, daemonset, job, cronjob, service or \
+         replicationcontroller"
+    )]
+    NoScale(String),
     /// A cronjob between two runs.
     #[error("{0} runs no job now")]
     NoJob(String),
@@ -132,10 +149,7 @@ pub async fn resolve(
     mut note: impl FnMut(&str),
 ) -> Result<Target, Error> {
     let until = Instant::now() + wanted.limit;
-    let labels = match wanted.named.kind.pods {
-        Pods::Itself => None,
-        _ => Some(selector::labels(cluster, wanted).await?),
-    };
+    let labels = labels(cluster, wanted).await?;
     let mut told = None;
     loop {
         let late = Instant::now() >= until;
@@ -181,6 +195,24 @@ pub async fn resolve(
             None => {}
         }
         sleep(POLL).await;
+    }
+}
+
+/// The pod that would be entered now, whether it runs or not.
+///
+/// # Errors
+/// When the server says no.
+pub async fn pod(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Option<Pod>, Error> {
+    let labels = labels(cluster, wanted).await?;
+    look(cluster, wanted, labels.as_deref()).await
+}
+
+/// The label selector of the pods; None if the pod itself is named.
+async fn labels(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Option<String>, Error> {
+    match &wanted.named.kind {
+        Type::Known(kind) if kind.pods == Pods::Itself => Ok(None),
+        Type::Known(kind) => selector::labels(cluster, wanted, *kind).await.map(Some),
+        Type::Other(word) => custom::labels(cluster, wanted, word).await.map(Some),
     }
 }
 

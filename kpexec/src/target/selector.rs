@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Error, Pods, Wanted};
+use super::{Error, Kind, Pods, Wanted};
 use crate::cluster::{Cluster, encoded};
 
 /// As much of a workload or service as tells its pods.
@@ -37,17 +37,20 @@ struct Reference {
 }
 
 /// The label selector of an object's pods, as a list takes it.
-pub(super) async fn labels(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<String, Error> {
+pub(super) async fn labels(
+    cluster: &Cluster,
+    wanted: &Wanted<'_>,
+    kind: Kind,
+) -> Result<String, Error> {
     let named = wanted.named;
-    let path = named
-        .kind
-        .path(&encoded(wanted.namespace), &encoded(&named.name));
+    let path = kind.path(&encoded(wanted.namespace));
+    let path = format!("{path}/{}", encoded(&named.name));
     let object: Object = cluster.get(&path).await?;
-    let text = written(named.kind.pods, object).map_err(|source| Error::BadSelector {
+    let text = written(kind.pods, object).map_err(|source| Error::BadSelector {
         object: named.to_string(),
         source,
     })?;
-    text.ok_or_else(|| match named.kind.pods {
+    text.ok_or_else(|| match kind.pods {
         Pods::ActiveJobs => Error::NoJob(named.to_string()),
         _ => Error::NoSelector(named.to_string()),
     })

@@ -184,6 +184,12 @@ impl Profile {
             .map_or("", |(_, n)| n)
     }
 
+    /// The names of all.
+    #[must_use]
+    pub fn names() -> [&'static str; PROFILES.len()] {
+        PROFILES.map(|(_, name)| name)
+    }
+
     /// Reads what [`Profile::name`] gives.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
