@@ -187,6 +187,20 @@ fn it_is_small_and_knows_nothing() {
     }
 }
 
+/// Whose namespaces are cnsenter's own, too.
+#[test]
+fn it_can_be_entered_itself() {
+    for worker in &cluster().workers {
+        let agent = cluster().nodepause_on(&worker.name);
+        let words = ["-n", "kpexec", &agent, "--", "/cnsenter", "--version"];
+        let output = cluster().kpexec(words).run();
+        assert!(
+            output.code == 0 && output.out().starts_with("cnsenter "),
+            "{output}"
+        );
+    }
+}
+
 #[test]
 fn the_base_for_kustomize_is_what_the_manifest_installs() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deployments");

@@ -11,7 +11,7 @@ use super::{During, Error, NODES_INIT, Ourselves, Target};
 use crate::escape::escaped;
 use crate::hostproc::{HostProc, NsId};
 use crate::plan::{AccountFile, Facts, IdMap, NamespaceIds};
-use crate::request::{IdOrName, Lookup, Namespace, Request};
+use crate::request::{IdOrName, Namespace, Request};
 
 /// Reads the facts about the target and ourselves, all of them through the node's /proc.
 ///
@@ -45,7 +45,7 @@ pub fn gather(
     Ok(Facts {
         own: NamespaceIds::read(|ns| own.process.namespace(ns.proc_name()))?,
         target: namespaces,
-        node: nodes_namespaces(proc, &request.lookup)?,
+        node: nodes_namespaces(proc, request)?,
         uid_map,
         gid_map,
         setgroups_allowed,
@@ -65,8 +65,10 @@ pub fn gather(
 }
 
 /// In a pod we are in other namespaces than the node's init, of which we share the PID namespace.
-fn nodes_namespaces(proc: &HostProc, lookup: &Lookup) -> Result<Option<NamespaceIds>, Error> {
-    if lookup.is_on_node() {
+/// They matter where not all of the container's are wanted.
+fn nodes_namespaces(proc: &HostProc, request: &Request) -> Result<Option<NamespaceIds>, Error> {
+    let wants = |ns| request.namespaces.contains(&ns);
+    if request.lookup.is_on_node() || Namespace::ALL.into_iter().all(wants) {
         return Ok(None);
     }
     let init = proc.process(NODES_INIT)?;

@@ -169,19 +169,18 @@ pub(super) fn same_kernel(
     if let Some(kind) = process.read_link("exe").ok().and_then(|exe| by_exe(&exe)) {
         return refuse(kind);
     }
-    let own = proc.own()?;
-    // From a pod, the node's namespaces are PID 1's, not ours.
-    let first = proc.process(Pid::from_raw(1));
+    // The node's own namespaces are its init's: ours may be a pod's, even those of this container.
+    let nodes_own = |name| {
+        let init = proc.process(Pid::from_raw(1));
+        let of_init = init.and_then(|init| init.namespace(name));
+        of_init.or_else(|_| proc.own()?.namespace(name))
+    };
     for (kind, name) in [("mount", "ns/mnt"), ("pid", "ns/pid")] {
         if !wants_new(container.spec.as_ref(), kind) {
             continue;
         }
         let its = process.namespace(name)?;
-        let same = its.is_some()
-            && (its == own.namespace(name)?
-                || first
-                    .as_ref()
-                    .is_ok_and(|p| p.namespace(name).is_ok_and(|n| n == its)));
+        let same = its.is_some() && its == nodes_own(name)?;
         if same {
             return refuse(OtherKernel::Unknown);
         }
