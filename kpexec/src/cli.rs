@@ -261,6 +261,8 @@ impl ExecArgs {
     /// When a value has no meaning; the message says what to write.
     pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
         let io = self.chosen_io(caller);
+        // Whoever wants each step has them on lines that stay.
+        let verbose = self.run.verbose;
         let target = match self.filename {
             Some(file) if file == Path::new("-") && self.stdin => return Err(Error::StdinTwice),
             Some(file) => Object::InFile(file),
@@ -273,6 +275,7 @@ impl ExecArgs {
             command: self.command,
             io,
             quiet: self.quiet,
+            progress: caller.stderr_is_tty && !verbose,
             pod_running_timeout: self.pod_running_timeout,
             request_timeout: self.cluster.request_timeout,
             selection: self.cluster.selection(),

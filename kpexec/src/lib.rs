@@ -10,6 +10,7 @@ pub mod completion;
 pub mod config;
 pub mod error;
 pub mod program;
+pub mod report;
 pub mod request;
 pub mod run;
 pub mod session;

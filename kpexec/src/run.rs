@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use crate::cli::{ExecArgs, Invocation, Sub};
 use crate::cluster::Cluster;
 use crate::completion::Asker;
-use crate::error::{Error, printable, say};
+use crate::error::{Error, say};
 use crate::program::Program;
+use crate::report::Report;
 use crate::request::{Caller, Named, Object, Request};
 use crate::session::{Ending, Options};
 use crate::target::{Manifest, Wanted};
@@ -83,14 +84,11 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
         container: request.container.as_deref(),
         limit: request.pod_running_timeout,
     };
-    let note = |text: &str| {
-        if !request.quiet {
-            say(printable(text));
-        }
-    };
-    let target = target::resolve(&cluster, &wanted, note).await?;
+    let report = Report::new(request.quiet, request.progress);
+    report.step(format_args!("resolving {named}…"));
+    let target = target::resolve(&cluster, &wanted, &report).await?;
     if request.io.tty_refused {
-        note("Unable to use a TTY - input is not a terminal or the right kind of file");
+        report.note("Unable to use a TTY - input is not a terminal or the right kind of file");
     }
     trace.step(|| {
         let target::Target {
@@ -103,11 +101,13 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
         format!("container {container} of pod {pod} is {container_id} on {node}")
     });
 
+    report.step(format_args!("looking for nodepause on {}…", target.node));
     let agent = agent::find(&cluster, &request.agent_namespace, &target.node).await?;
     trace.step(|| format!("its agent is {}/{}", agent.namespace, agent.pod));
 
     let size = request.io.tty.then(session::size).flatten();
     let encoded = request.for_cnsenter(&target, size).encode()?;
+    report.step(format_args!("connecting to {}…", target.node));
     let stream = transport::open(&cluster, &agent, &encoded.words).await?;
     trace.step(|| format!("connected; cnsenter {}", encoded.words.join(" ")));
     let options = Options {
@@ -115,6 +115,7 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
         supplement: encoded.supplement,
         lease: request.run.lease,
         node: target.node,
+        report,
     };
     let ending = session::run(stream, options).await?;
     trace.step(|| format!("ended; exit code {}", ending.code()));
@@ -149,6 +150,8 @@ fn tell(ending: &Ending) {
 fn caller() -> Caller {
     Caller {
         stdin_is_tty: io::stdin().is_terminal(),
+        stderr_is_tty: io::stderr().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
         env: std::env::vars_os().collect(),
     }
 }

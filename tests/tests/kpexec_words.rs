@@ -203,6 +203,39 @@ fn a_container_that_does_not_run() {
 }
 
 #[test]
+fn what_is_waited_for_is_shown_on_a_terminal_and_gone_afterwards() {
+    let shop = cluster().namespace();
+    let lost = PodSpec::sleeper("lost").on("nowhere");
+    shop.apply(&lost.manifest().to_string());
+    let waiting = "waiting for pod lost to run (a node (";
+    let run = |flags: &[&str]| {
+        let fixed = ["--pod-running-timeout=3s", "lost", "--", "true"];
+        shop.kpexec(flags.iter().chain(&fixed))
+    };
+    let mut pty = run(&[]).pty();
+    pty.wait_until(|screen| screen.contains(waiting));
+    assert_eq!(pty.wait(), 1);
+    let screen = pty.wait_until(|screen| screen.contains("did not run within 3s"));
+    assert!(
+        screen.starts_with("error: ") && !screen.contains("waiting"),
+        "{screen}"
+    );
+
+    let mut quiet = run(&["-q"]).pty();
+    assert_eq!(quiet.wait(), 1);
+    let mut dumb = run(&[]).env("TERM", "dumb").pty();
+    assert_eq!(dumb.wait(), 1);
+    for pty in [quiet, dumb] {
+        pty.wait_for("did not run within 3s");
+        assert!(
+            !pty.raw().contains("waiting") && !pty.raw().contains('\x1b'),
+            "{}",
+            pty.raw()
+        );
+    }
+}
+
+#[test]
 fn rights() {
     let shop = cluster().namespace();
     shop.run(&PodSpec::sleeper("web"));

@@ -182,7 +182,8 @@ fn install_hint(exec: &ExecConfig) -> String {
     hint.map(|hint| format!(" ({hint})")).unwrap_or_default()
 }
 
-#[cfg(test)]
+// The plugins are shell scripts.
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

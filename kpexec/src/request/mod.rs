@@ -30,6 +30,8 @@ pub struct Request {
     pub io: Io,
     /// `-q`.
     pub quiet: bool,
+    /// What is being waited for is shown.
+    pub progress: bool,
     /// What cnsenter is told.
     pub run: Run,
     /// `--pod-running-timeout`.
@@ -69,6 +71,8 @@ pub struct Io {
 pub struct Caller {
     /// Whether stdin is a terminal.
     pub stdin_is_tty: bool,
+    /// Whether stderr is one, of those that can take a line back.
+    pub stderr_is_tty: bool,
     /// The environment.
     pub env: Vec<(OsString, OsString)>,
 }

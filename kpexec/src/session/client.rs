@@ -227,7 +227,7 @@ impl Session {
     pub(super) fn tell(&self, text: &str) {
         match &self.terminal {
             Some(_) => say(text.replace('\n', "\r\n") + "\r"),
-            None => say(text),
+            None => self.options.report.say(text),
         }
     }
 

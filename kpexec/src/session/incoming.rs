@@ -73,6 +73,7 @@ impl Session {
                     return Err(Error::Version(hello));
                 }
                 self.greeted = true;
+                self.options.report.end();
             }
             Control::Credit {
                 stream: Stream::Stdin,

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use cnsenter_protocol::SessionId;
 
+use crate::report::Report;
 use crate::request::Io;
 use crate::transport::Duplex;
 use client::Session;
@@ -44,6 +45,8 @@ pub struct Options {
     pub lease: Option<Duration>,
     /// The node, for messages.
     pub node: String,
+    /// What the user is told until cnsenter greets.
+    pub report: Report,
 }
 
 /// The user's streams.

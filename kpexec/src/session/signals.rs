@@ -145,6 +145,17 @@ mod windows {
             }
         }
 
+        /// None, for tests that have none.
+        #[cfg(test)]
+        pub(in super::super) fn none() -> Self {
+            Self {
+                tty: false,
+                interrupt: None,
+                terminate: None,
+                size: None,
+            }
+        }
+
         pub(in super::super) async fn next(&mut self) -> Event {
             let (interrupt, terminate) = (&mut self.interrupt, &mut self.terminate);
             loop {

@@ -67,6 +67,7 @@ fn options() -> Options {
         supplement: None,
         lease: None,
         node: "node-1".into(),
+        report: Report::new(true, false),
     }
 }
 

@@ -189,7 +189,10 @@ fn state_of(container: &ContainerStatus) -> State {
             _,
         ) => {
             let reason = waiting.reason.as_deref().unwrap_or_default();
-            if reason.is_empty() || STARTING.contains(&reason) {
+            if reason.is_empty() {
+                return State::Starting("the node to start it".to_owned());
+            }
+            if STARTING.contains(&reason) {
                 return State::Starting(reason.to_owned());
             }
             let message = waiting

@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{self, Cluster};
+use crate::report::Report;
 use crate::request::Named;
 use container::State;
 
@@ -139,14 +140,14 @@ pub struct Wanted<'a> {
     pub limit: Duration,
 }
 
-/// Finds the container, and waits for it if it is about to run. `note` is told what was chosen.
+/// Finds the container, and waits for it if it is about to run.
 ///
 /// # Errors
 /// When there is none, or it does not run.
 pub async fn resolve(
     cluster: &Cluster,
     wanted: &Wanted<'_>,
-    mut note: impl FnMut(&str),
+    report: &Report,
 ) -> Result<Target, Error> {
     let until = Instant::now() + wanted.limit;
     let labels = labels(cluster, wanted).await?;
@@ -159,9 +160,9 @@ pub async fn resolve(
                 let name = pod.metadata.name.clone().unwrap_or_default();
                 if told.as_ref() != Some(&name) {
                     if labels.is_some() {
-                        note(&format!("Entering pod {name:?} of {}", wanted.named));
+                        report.note(&format!("Entering pod {name:?} of {}", wanted.named));
                     }
-                    choice.note.iter().for_each(|text| note(text));
+                    choice.note.iter().for_each(|text| report.note(text));
                     told = Some(name.clone());
                 }
                 match container::state(&pod, &choice.name) {
@@ -182,7 +183,9 @@ pub async fn resolve(
                             limit: wanted.limit,
                         });
                     }
-                    State::Starting(_) => {}
+                    State::Starting(reason) => {
+                        report.step(format_args!("waiting for pod {name} to run ({reason})…"));
+                    }
                 }
             }
             None if late => {
@@ -192,7 +195,7 @@ pub async fn resolve(
                     limit: wanted.limit,
                 });
             }
-            None => {}
+            None => report.step(format_args!("waiting for a pod of {}…", wanted.named)),
         }
         sleep(POLL).await;
     }
