@@ -18,6 +18,9 @@ build: ## Build cnsenter and kpexec, static, as the tests use them
 test: setup build ## All tests: unit tests, and every suite on real runtimes (as root)
 	cargo test --workspace --no-fail-fast
 
+clients: setup build ## kpexec for Windows (tested under Wine) and macOS (compiled); installs more (as root)
+	@tests/clients.sh
+
 demo: setup build ## Show what kpexec is for, on a cluster of its own (as root; leaves nothing behind)
 	@cargo run --quiet -p kpexec-tests --bin demo
 
@@ -73,4 +76,4 @@ man: ## The man pages, into $(CACHE)/dist/man
 clean: ## Remove the builds; what setup made is kept
 	cargo clean
 
-.PHONY: help setup build test demo demo-node demo-shell lint dist image bench fuzz man clean
+.PHONY: help setup build test clients demo demo-node demo-shell lint dist image bench fuzz man clean

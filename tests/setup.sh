@@ -3,8 +3,9 @@
 # newer runtimes and Kubernetes from their Go modules into the cache. A second run only looks, and
 # is quick.
 #
-#   tests/setup.sh          install what is missing
-#   tests/setup.sh --check  install nothing; say what is missing and fail
+#   tests/setup.sh            install what is missing
+#   tests/setup.sh --check    install nothing; say what is missing and fail
+#   tests/setup.sh --clients  install what tests/clients.sh needs besides
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,6 +30,10 @@ packages=(
   # the virtual machine: another kernel, cgroup v2, AppArmor
   qemu-system-x86 apparmor cpio xz-utils binutils
 )
+
+# what Windows programs are made with, and run by; what brings zig
+client_packages=(gcc-mingw-w64-x86-64 wine64 python3-venv)
+zig_packages=(ziglang==0.17.1 cargo-zigbuild==0.24.0)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
@@ -123,12 +128,24 @@ kernel() {
 
 kernel_package() { apt-cache depends "$1" 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[^ ]*\).*/\1/p' | head -1; }
 
+# A compiler for macOS that brings its headers, in a folder of its own.
+install_zig() {
+  local folder=$cache/zig
+  [ -e "$folder/.complete" ] && return
+  say "installing ${zig_packages[*]}"
+  rm -rf "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/pip" install --quiet "${zig_packages[@]}"
+  touch "$folder/.complete"
+}
+
 [ "$(id -u)" = 0 ] || die "run this as root: the tests make namespaces, cgroups and mounts"
 command -v apt-get >/dev/null || die "this needs Debian 12 or Ubuntu (apt-get is missing)"
 
 check=
 absent=()
 [ "${1:-}" != --check ] || check=yes
+[ "${1:-}" != --clients ] || packages+=("${client_packages[@]}")
 
 mapfile -t missing < <(missing_packages)
 if [ ${#missing[@]} -gt 0 ]; then
@@ -144,6 +161,10 @@ runc_version=$(version github.com/opencontainers/runc runc)
 build runc "$runc_version" seccomp 1 "-X main.version=$runc_version"
 kubernetes_version=$(version k8s.io/kubernetes kubernetes)
 build kubernetes "$kubernetes_version" "" 0 "$(kubernetes_flags "$kubernetes_version")"
+if [ "${1:-}" = --clients ]; then
+  install_zig
+  rustup target add x86_64-pc-windows-gnu aarch64-apple-darwin
+fi
 kernel 6.1 linux-image-cloud-amd64
 kernel 6.12 linux-image-6.12-cloud-amd64
 

@@ -5,6 +5,8 @@
 //! Nothing that comes waits for anything that goes: what is to be sent is kept until there is room.
 
 mod client;
+#[cfg(any(windows, test))]
+mod console;
 mod ending;
 mod error;
 mod incoming;
@@ -61,7 +63,7 @@ impl Streams {
         Self {
             stdin: Box::new(io::stdin()),
             stdout: output::unbuffered_stdout(),
-            stderr: Box::new(io::stderr()),
+            stderr: output::stderr(),
         }
     }
 }

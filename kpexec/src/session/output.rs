@@ -152,8 +152,27 @@ pub(super) fn unbuffered_stdout() -> Box<dyn Write + Send> {
     }
 }
 
-/// A console wants to be written to in UTF-16, which std's stdout does.
+/// A file or pipe takes any bytes, a console only text.
 #[cfg(not(unix))]
 pub(super) fn unbuffered_stdout() -> Box<dyn Write + Send> {
-    Box::new(io::stdout())
+    on_console(io::stdout())
+}
+
+#[cfg(unix)]
+pub(super) fn stderr() -> Box<dyn Write + Send> {
+    Box::new(io::stderr())
+}
+
+#[cfg(not(unix))]
+pub(super) fn stderr() -> Box<dyn Write + Send> {
+    on_console(io::stderr())
+}
+
+#[cfg(not(unix))]
+fn on_console(target: impl Write + io::IsTerminal + Send + 'static) -> Box<dyn Write + Send> {
+    if target.is_terminal() {
+        Box::new(super::console::Console::new(target))
+    } else {
+        Box::new(target)
+    }
 }

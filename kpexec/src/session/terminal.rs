@@ -20,18 +20,49 @@ impl Terminal {
         HOOK.call_once(|| {
             let next = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |info| {
-                let _ = disable_raw_mode();
+                restore();
                 next(info);
             }));
         });
         enable_raw_mode()?;
+        #[cfg(windows)]
+        console::speak_terminal(true);
         Ok(Self(()))
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let _ = disable_raw_mode();
+        restore();
+    }
+}
+
+/// Nobody is left to be told if that fails.
+fn restore() {
+    #[cfg(windows)]
+    console::speak_terminal(false);
+    let _ = disable_raw_mode();
+}
+
+/// What a Windows console has to be told before it is a terminal.
+#[cfg(windows)]
+mod console {
+    use crossterm_winapi::{ConsoleMode, Handle};
+
+    /// ENABLE_VIRTUAL_TERMINAL_INPUT: arrows and the like come as escape sequences.
+    const TERMINAL_INPUT: u32 = 0x200;
+
+    /// Consoles before Windows 10 cannot: what is typed and shown there is text alone.
+    pub(super) fn speak_terminal(on: bool) {
+        // Makes escape sequences work on the screen, too.
+        let _ = crossterm::ansi_support::supports_ansi();
+        let Ok(console) = Handle::current_in_handle().map(ConsoleMode::from) else {
+            return;
+        };
+        if let Ok(mode) = console.mode() {
+            let others = mode & !TERMINAL_INPUT;
+            let _ = console.set_mode(if on { others | TERMINAL_INPUT } else { others });
+        }
     }
 }
 
