@@ -131,24 +131,9 @@ fn print_usage(error: &clap::Error) {
         let _ = error.print();
         return;
     }
-    say(usage_of(error));
-}
-
-/// What is wrong is clap's first paragraph; of what follows only the suggestion is worth a word.
-fn usage_of(error: &clap::Error) -> String {
-    use clap::error::ContextKind::{SuggestedArg, SuggestedSubcommand, SuggestedValue};
-    let text = error.to_string();
-    let what = text.split("\n\n").next().unwrap_or(&text);
-    let what = what.strip_prefix("error: ").unwrap_or(what);
-    let words: Vec<_> = what.lines().map(str::trim).collect();
-    let suggested = [SuggestedArg, SuggestedSubcommand, SuggestedValue]
-        .into_iter()
-        .find_map(|kind| error.get(kind));
-    let meant = suggested.map_or(String::new(), |name| format!("did you mean {name}? "));
-    format!(
-        "cnsenter: {}\n  {meant}cnsenter --help says more",
-        escaped(words.join(" ").trim_end())
-    )
+    let told = cnsenter_options::told(error, "cnsenter");
+    let lines: Vec<_> = told.lines().map(|line| escaped(line).to_string()).collect();
+    say(format_args!("cnsenter: {}", lines.join("\n")));
 }
 
 /// Where AppArmor confines cnsenter itself, that is most likely why a step was denied.
@@ -159,39 +144,4 @@ fn confinement_hint() -> Option<String> {
         "AppArmor confines cnsenter itself, by the profile \"{}\"; run it from an unconfined shell",
         escaped(label)
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::usage_of;
-
-    #[test]
-    fn a_usage_error_is_one_line_and_what_to_do() {
-        for (line, expected) in [
-            (
-                "cnsenter --namespces net web -- id",
-                "cnsenter: unexpected argument '--namespces' found\n  \
-                 did you mean --namespaces? cnsenter --help says more",
-            ),
-            (
-                "cnsenter --cgroup mine web -- id",
-                "cnsenter: invalid value 'mine' for '--cgroup <CGROUP>' \
-                 [possible values: own, target]\n  cnsenter --help says more",
-            ),
-            (
-                "cnsenter completion basj",
-                "cnsenter: invalid value 'basj' for '<SHELL>' [possible values: bash, zsh, fish]\n  \
-                 did you mean bash? cnsenter --help says more",
-            ),
-            (
-                "cnsenter -u",
-                "cnsenter: a value is required for '--user <USER[:GROUP]>' but none was supplied\n  \
-                 cnsenter --help says more",
-            ),
-        ] {
-            let words = line.split(' ').map(Into::into).collect();
-            let error = crate::cli::parse(words).unwrap_err();
-            assert_eq!(usage_of(&error), expected);
-        }
-    }
 }

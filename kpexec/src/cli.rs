@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use crate::completion::Shell;
 use crate::config::Selection;
 use crate::program::Program;
-use crate::request::{Caller, Error, Io, Named, Object, Request, RunArgs};
+use crate::request::{Caller, Error, Io, Named, Object, Options, Request};
 
 /// In each line a program's name is put in for `{}`.
 const USAGE: &str = "\
@@ -101,7 +101,7 @@ pub struct ExecArgs {
     pub cluster: ClusterArgs,
     /// What cnsenter is told.
     #[command(flatten)]
-    pub run: RunArgs,
+    pub options: Options,
 }
 
 /// How to reach the cluster: kubectl's words.
@@ -262,7 +262,7 @@ impl ExecArgs {
     pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
         let io = self.chosen_io(caller);
         // Whoever wants each step has them on lines that stay.
-        let verbose = self.run.verbose;
+        let verbose = self.options.run.verbose;
         let target = match self.filename {
             Some(file) if file == Path::new("-") && self.stdin => return Err(Error::StdinTwice),
             Some(file) => Object::InFile(file),
@@ -271,7 +271,7 @@ impl ExecArgs {
         Ok(Request {
             target,
             container: self.container,
-            run: self.run.validated(caller)?,
+            run: self.options.validated(caller)?,
             command: self.command,
             io,
             quiet: self.quiet,

@@ -126,22 +126,8 @@ fn print_usage(error: &clap::Error, program: Program) {
         let _ = error.print();
         return;
     }
-    let text = error.to_string();
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let told = text.split("\n\nUsage:").next().unwrap_or(text);
-    let told = told.split("\n\nFor more").next().unwrap_or(told);
-    let words: Vec<_> = told
-        .lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .collect();
-    // What clap has nothing to add to needs no help either.
-    let hint = if told.len() < text.len() {
-        format!("\n  {program} --help says more")
-    } else {
-        String::new()
-    };
-    say(format!("error: {}{hint}", printable(&words.join(" "))));
+    let told = cnsenter_options::told(error, program.name());
+    say(format!("error: {}", printable(&told)));
 }
 
 /// Text with its line breaks, but nothing else that moves a terminal (CVE-2021-25743): names and

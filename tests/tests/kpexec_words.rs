@@ -142,10 +142,7 @@ fn as_a_plugin_of_kubectl() {
         "{help}"
     );
     fails(&plugin(&["web", "true"]), "write kubectl pexec [OPTIONS]");
-    fails(
-        &plugin(&["--nonsense"]),
-        "\n  kubectl pexec --help says more",
-    );
+    fails(&plugin(&["--nonsense"]), "kubectl pexec --help says more");
     fails(
         &plugin(&["nosuch", "--", "true"]),
         "Error from server (NotFound): pods \"nosuch\" not found",

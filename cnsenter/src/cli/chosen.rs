@@ -60,18 +60,18 @@ impl ExecArgs {
     /// When a value has no meaning; the message says what to write.
     pub fn into_request(self, caller: &Caller) -> Result<Request, Error> {
         let target = Query::parse(self.target.as_deref().unwrap_or_default())?;
-        if self.memory.is_some() && self.cgroup == CgroupChoice::Target {
-            return Err(Error::MemoryOfTarget);
-        }
-        let namespaces = self.chosen_namespaces()?;
-        let user = self.user.as_deref().map(UserSpec::parse).transpose()?;
-        let extra_groups = self
+        let io = self.chosen_io(caller);
+        let run = self.run;
+        run.check()?;
+        let namespaces = run.chosen_namespaces()?;
+        let user = run.user.as_deref().map(UserSpec::parse).transpose()?;
+        let extra_groups = run
             .group_add
             .iter()
             .map(|g| IdOrName::parse(g))
             .collect::<Result<_, _>>()?;
-        let env = self.chosen_env(caller)?;
-        let io = self.chosen_io(caller);
+        let env = run.variables(|name| caller.var(name))?.into_iter();
+        let env = env.map(|(name, value)| (OsString::from_vec(name), OsString::from_vec(value)));
         let lookup = self.lookup.lookup(caller);
         // The container's environment goes with its files; without them the caller's does, unless
         // that is a pod's.
@@ -86,63 +86,19 @@ impl ExecArgs {
             io,
             user,
             extra_groups,
-            workdir: self.workdir,
-            env,
+            workdir: run.workdir,
+            env: env.collect(),
             caller_env,
-            clear_env: self.clear_env,
+            clear_env: run.clear_env,
             namespaces,
-            cgroup: self.cgroup,
-            memory: self.memory,
-            timeout: self.timeout,
-            kill_on_exit: self.kill_on_exit,
-            verbose: self.verbose,
+            cgroup: run.cgroup.unwrap_or(CgroupChoice::Own),
+            memory: run.memory,
+            timeout: run.timeout,
+            kill_on_exit: run.kill_on_exit,
+            verbose: run.verbose,
             expected: None,
             link: None,
         })
-    }
-
-    fn chosen_namespaces(&self) -> Result<Vec<Namespace>, Error> {
-        let unwanted = |ns| match ns {
-            Namespace::User => self.no_user,
-            Namespace::Cgroup => self.no_cgroup,
-            Namespace::Ipc => self.no_ipc,
-            Namespace::Uts => self.no_uts,
-            Namespace::Net => self.no_net,
-            Namespace::Pid => self.no_pid,
-            Namespace::Time => self.no_time,
-            Namespace::Mount => self.no_mount,
-        };
-        let wanted = self.namespaces.as_deref().unwrap_or(&Namespace::ALL);
-        let chosen: Vec<_> = Namespace::ALL
-            .into_iter()
-            .filter(|ns| wanted.contains(ns) && !unwanted(*ns))
-            .collect();
-        match chosen.is_empty() {
-            true => Err(Error::NoNamespace),
-            false => Ok(chosen),
-        }
-    }
-
-    fn chosen_env(&self, caller: &Caller) -> Result<Vec<(OsString, OsString)>, Error> {
-        let mut env = Vec::with_capacity(self.env.len());
-        for item in &self.env {
-            let bytes = item.as_bytes();
-            let (name, value) = match bytes.iter().position(|b| *b == b'=') {
-                Some(0) => return Err(Error::BadEnv(crate::escape::escaped_os(item).to_string())),
-                Some(at) => (
-                    OsString::from_vec(bytes[..at].to_vec()),
-                    bytes[at + 1..].to_vec(),
-                ),
-                // As docker and nerdctl: a name that the caller has not set is left out.
-                None => match caller.var(item) {
-                    Some(value) => (item.clone(), value.as_bytes().to_vec()),
-                    None if item.is_empty() => return Err(Error::BadEnv(String::new())),
-                    None => continue,
-                },
-            };
-            env.push((name, OsString::from_vec(value)));
-        }
-        Ok(env)
     }
 
     fn chosen_io(&self, caller: &Caller) -> Io {

@@ -8,12 +8,13 @@ pub use chosen::Caller;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::request::{CgroupChoice, Namespace, RuntimeChoice};
+use cnsenter_options::RunArgs;
+
+use crate::request::RuntimeChoice;
 use crate::{inspect, list};
 
 const EXAMPLES: &str = "\
@@ -149,92 +150,9 @@ pub struct ExecArgs {
     #[arg(short = 'T', long, conflicts_with = "tty")]
     pub no_tty: bool,
 
-    /// Run as this user: UID[:GID] or NAME[:GROUP] of the container [default: 0:0]
-    #[arg(
-        short,
-        long,
-        value_name = "USER[:GROUP]",
-        help_heading = "Identity and environment"
-    )]
-    pub user: Option<String>,
-    /// Also be in these groups
-    #[arg(
-        long,
-        value_name = "GROUP",
-        value_delimiter = ',',
-        help_heading = "Identity and environment"
-    )]
-    pub group_add: Vec<String>,
-    /// Working directory [default: the container's own]
-    #[arg(
-        short,
-        long,
-        value_name = "DIR",
-        help_heading = "Identity and environment"
-    )]
-    pub workdir: Option<PathBuf>,
-    /// Set a variable, or with its name alone pass the caller's on
-    #[arg(
-        short,
-        long,
-        value_name = "NAME[=VALUE]",
-        help_heading = "Identity and environment"
-    )]
-    pub env: Vec<OsString>,
-    /// Start from an empty environment instead of the container's
-    #[arg(long, help_heading = "Identity and environment")]
-    pub clear_env: bool,
-
-    /// Enter these namespaces only [default: all that differ]
-    #[arg(
-        long,
-        value_name = "LIST",
-        value_enum,
-        value_delimiter = ',',
-        help_heading = "What is entered"
-    )]
-    pub namespaces: Option<Vec<Namespace>>,
-    /// Stay out of the container's user namespace
-    #[arg(long, help_heading = "What is entered")]
-    pub no_user: bool,
-    /// Stay out of its cgroup namespace
-    #[arg(long, help_heading = "What is entered")]
-    pub no_cgroup: bool,
-    /// Stay out of its IPC namespace
-    #[arg(long, help_heading = "What is entered")]
-    pub no_ipc: bool,
-    /// Stay out of its UTS namespace
-    #[arg(long, help_heading = "What is entered")]
-    pub no_uts: bool,
-    /// Stay out of its network namespace
-    #[arg(long, help_heading = "What is entered")]
-    pub no_net: bool,
-    /// Stay out of its PID namespace
-    #[arg(long, help_heading = "What is entered")]
-    pub no_pid: bool,
-    /// Stay out of its time namespace
-    #[arg(long, help_heading = "What is entered")]
-    pub no_time: bool,
-    /// Stay out of its mount namespace: the node's programs and environment
-    #[arg(long, help_heading = "What is entered")]
-    pub no_mount: bool,
-    /// Which cgroup the command runs in: its own, or the container's with its limits
-    #[arg(long, value_enum, default_value_t = CgroupChoice::Own, help_heading = "What is entered")]
-    pub cgroup: CgroupChoice,
-
-    /// The most memory that the command may have (64M, 1G), in a cgroup of its own
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "What is entered")]
-    pub memory: Option<u64>,
-
-    /// End the command after this time (30s, 5m): TERM, 5 s later KILL
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub timeout: Option<Duration>,
-    /// End what the command left in the background when it ends
-    #[arg(long)]
-    pub kill_on_exit: bool,
-    /// Say each step on stderr, with its time
-    #[arg(short, long)]
-    pub verbose: bool,
+    /// The command.
+    #[command(flatten)]
+    pub run: RunArgs,
 
     /// Where to look.
     #[command(flatten)]
@@ -308,29 +226,4 @@ fn base_command() -> clap::Command {
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
-}
-
-/// A time such as `30s`, `5m` or `1h30m`, or as timeout(1) takes it in seconds; more than zero.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map(Duration::from_secs);
-    seconds
-        .or_else(|_| humantime::parse_duration(text))
-        .ok()
-        .filter(|d| !d.is_zero())
-        .ok_or_else(|| "write a time such as 30s, 5m or 1h30m".to_owned())
-}
-
-/// A size such as `64M` or `1G`, in powers of 1024, as Docker and systemd take it; or in bytes.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => Some(0),
-        "k" | "kb" | "ki" => Some(10),
-        "m" | "mb" | "mi" => Some(20),
-        "g" | "gb" | "gi" => Some(30),
-        _ => None,
-    };
-    unit.and_then(|shift| digits.parse::<u64>().ok()?.checked_mul(1 << shift))
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "write a size such as 64M or 1G".to_owned())
 }

@@ -1,24 +1,5 @@
 use super::*;
-use crate::request::{Query, Request};
-
-#[test]
-fn sizes_are_in_powers_of_1024() {
-    assert_eq!(parse_size("4096"), Ok(4096));
-    assert_eq!(parse_size("64M"), Ok(64 << 20));
-    assert_eq!(parse_size("1Gi"), Ok(1 << 30));
-    for bad in [
-        "",
-        "M",
-        "0",
-        "-1",
-        "1T",
-        "1.5G",
-        "18446744073709551615k",
-        "6 M",
-    ] {
-        assert!(parse_size(bad).is_err(), "{bad:?}");
-    }
-}
+use crate::request::{Namespace, Query, Request};
 
 fn request(args: &[&str], caller: &Caller) -> Request {
     let args = ["cnsenter"]
@@ -157,12 +138,31 @@ fn environment_is_taken_by_value_or_from_the_caller() {
 }
 
 #[test]
-fn times_are_read_as_people_write_them() {
-    assert_eq!(parse_duration("30s"), Ok(Duration::from_secs(30)));
-    assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
-    assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-    assert_eq!(parse_duration("5"), Ok(Duration::from_secs(5)));
-    for bad in ["", "0s", "-1s", "5x", "x"] {
-        assert!(parse_duration(bad).is_err(), "{bad:?}");
+fn a_usage_error_is_one_line_and_what_to_do() {
+    for (line, expected) in [
+        (
+            "cnsenter --namespces net web -- id",
+            "unexpected argument '--namespces' found\n  \
+             did you mean --namespaces? cnsenter --help says more",
+        ),
+        (
+            "cnsenter --cgroup mine web -- id",
+            "invalid value 'mine' for '--cgroup <CGROUP>' \
+             [possible values: own, target]\n  cnsenter --help says more",
+        ),
+        (
+            "cnsenter completion basj",
+            "invalid value 'basj' for '<SHELL>' [possible values: bash, zsh, fish]\n  \
+             did you mean bash? cnsenter --help says more",
+        ),
+        (
+            "cnsenter -u",
+            "a value is required for '--user <USER[:GROUP]>' but none was supplied\n  \
+             cnsenter --help says more",
+        ),
+    ] {
+        let words = line.split(' ').map(Into::into).collect();
+        let error = parse(words).unwrap_err();
+        assert_eq!(cnsenter_options::told(&error, "cnsenter"), expected);
     }
 }

@@ -3,11 +3,10 @@
 //! The request crosses the re-exec into the sealed image (see [`crate::seal`]) as bytes, so that
 //! neither the command line is parsed twice nor the caller's environment kept.
 
-mod namespace;
 mod query;
 mod user;
 
-pub use namespace::Namespace;
+pub use cnsenter_options::{CgroupChoice, Namespace};
 pub use query::{Query, Scheme, parse_pod};
 pub use user::{IdOrName, UserSpec};
 
@@ -150,18 +149,12 @@ pub struct Tty {
     pub size: Option<(u16, u16)>,
 }
 
-/// `--cgroup`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-pub enum CgroupChoice {
-    /// A group of the command's own, below cnsenter's: the container's limits do not hold.
-    Own,
-    /// The container's: its limits hold, for better or worse.
-    Target,
-}
-
 /// What is wrong with a TARGET or another value of the command line.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
+    /// Options that kpexec has, too.
+    #[error(transparent)]
+    Options(#[from] cnsenter_options::Error),
     /// TARGET is empty.
     #[error(
         "TARGET is empty; give a container's ID or name, NS/POD[/CONTAINER] or pid:N (cnsenter ls lists them)"
@@ -186,19 +179,6 @@ pub enum Error {
         "\"{0}\" is no user or group; write UID[:GID] or NAME[:GROUP], numbers from 0 to 4294967294"
     )]
     BadUser(String),
-    /// `--namespaces` and `--no-*` leave nothing over.
-    #[error(
-        "no namespace is left to enter: the command would run on the node itself; leave a --no-* out"
-    )]
-    NoNamespace,
-    /// Two cgroups at once.
-    #[error(
-        "--memory bounds a cgroup of the command's own: leave out --cgroup=target, or --memory"
-    )]
-    MemoryOfTarget,
-    /// `-e` without a name.
-    #[error("\"{0}\" is no variable; write NAME=VALUE, or NAME to pass the caller's on")]
-    BadEnv(String),
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) fn run_of(request: &protocol::Request, target: &Target) -> Result<Req
     };
     let in_target = request.cgroup == Some(protocol::CgroupChoice::Target);
     if in_target && request.memory.is_some() {
-        return Err(BadRequest::MemoryOfTarget.into());
+        return Err(BadRequest::from(cnsenter_options::Error::MemoryOfTarget).into());
     }
     let with_node_files = !namespaces.contains(&Namespace::Mount);
     let os = |bytes: &Vec<u8>| OsString::from_vec(bytes.clone());

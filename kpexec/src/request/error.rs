@@ -20,12 +20,7 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
-    /// `-e` without a name.
-    #[error("{0:?} is no variable; write NAME=VALUE, or NAME to pass the caller's on")]
-    Env(String),
-    /// `--memory` where the container's own limits hold.
-    #[error(
-        "--memory bounds a cgroup of the command's own; leave out --cgroup=target, or --memory"
-    )]
-    MemoryOfTarget,
+    /// Options that cnsenter has, too.
+    #[error(transparent)]
+    Options(#[from] cnsenter_options::Error),
 }

@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cnsenter_options::CgroupChoice;
 use cnsenter_protocol as protocol;
 
 use crate::config::Selection;
@@ -15,7 +16,7 @@ use crate::target::Target;
 
 pub use error::Error;
 pub use named::Named;
-pub use options::{Cgroup, Namespace, Run, RunArgs, Variable};
+pub use options::{Options, Run};
 
 /// What a run is to do.
 #[derive(Debug)]
@@ -113,10 +114,10 @@ impl Request {
             namespaces: run
                 .namespaces
                 .as_ref()
-                .map(|all| all.iter().map(|ns| ns.name()).collect()),
+                .map(|all| all.iter().map(|ns| ns.name().to_owned()).collect()),
             cgroup: run.cgroup.map(|cgroup| match cgroup {
-                Cgroup::Own => protocol::CgroupChoice::Own,
-                Cgroup::Target => protocol::CgroupChoice::Target,
+                CgroupChoice::Own => protocol::CgroupChoice::Own,
+                CgroupChoice::Target => protocol::CgroupChoice::Target,
             }),
             memory: run.memory,
             timeout: run.timeout,
