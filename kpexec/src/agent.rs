@@ -1,8 +1,8 @@
 //! The nodepause pod of a node.
 
-use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, Pod, PodStatus};
 
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, encoded};
 
 /// Where the nodepause pods are, if nothing else is said.
 pub const NAMESPACE: &str = "kpexec";
@@ -56,17 +56,35 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Missing { .. } => Some(
-                "install it with kubectl apply -f deployments/nodepause.yaml; it is a DaemonSet, and \
-                 virtual nodes have none (--agent-namespace if it is elsewhere)"
-                    .to_owned(),
-            ),
-            Self::Unready { namespace, pod, .. } => {
-                Some(format!("kubectl -n {namespace} describe pod {pod} says more"))
-            }
+            Self::Missing { namespace, .. } => Some(format!(
+                "kpexec install{} puts one on every node; virtual nodes can have none (--agent-namespace if they are elsewhere)",
+                option(namespace)
+            )),
+            Self::Unready { namespace, pod, .. } => Some(format!(
+                "kubectl -n {namespace} describe pod {pod} says more"
+            )),
             Self::Cluster(_) => None,
         }
     }
+}
+
+/// ` -n NAMESPACE` for a command line of ours, if that has to be said.
+#[must_use]
+pub fn option(namespace: &str) -> String {
+    match namespace {
+        NAMESPACE => String::new(),
+        other => format!(" -n {other}"),
+    }
+}
+
+/// The agents of all nodes, whatever state they are in.
+///
+/// # Errors
+/// The server's.
+pub async fn all(cluster: &Cluster, namespace: &str) -> Result<Vec<Pod>, cluster::Error> {
+    let [namespace, labels] = [namespace, LABEL].map(encoded);
+    let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={labels}");
+    cluster.list(&path).await
 }
 
 /// Finds the node's agent, by one call that names the node.
@@ -108,7 +126,8 @@ fn choose(pods: &[Pod]) -> Result<String, Option<(String, String)>> {
 }
 
 /// Why a pod's agent cannot be entered; None if it can. One that is being deleted still can.
-fn obstacle(pod: &Pod) -> Option<String> {
+#[must_use]
+pub fn obstacle(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref();
     let containers = status.and_then(|status| status.container_statuses.as_deref());
     let agent = containers
@@ -122,19 +141,39 @@ fn obstacle(pod: &Pod) -> Option<String> {
         Some(ContainerState {
             waiting: Some(waiting),
             ..
-        }) => {
-            let words = [waiting.reason.as_deref(), waiting.message.as_deref()];
-            Some(words.into_iter().flatten().collect::<Vec<_>>().join(": "))
-        }
+        }) => Some(joined([&waiting.reason, &waiting.message])),
         Some(ContainerState {
             terminated: Some(end),
             ..
         }) => Some(format!("it ended with exit code {}", end.exit_code)),
-        _ => {
-            let phase = status.and_then(|status| status.phase.as_deref());
-            Some(format!("it is {}", phase.unwrap_or("not started")))
-        }
+        _ => Some(not_started(status)),
     }
+}
+
+/// Why a pod has no containers yet: the kubelet's or the scheduler's words, if they have any.
+fn not_started(status: Option<&PodStatus>) -> String {
+    let Some(status) = status else {
+        return "it is not started".to_owned();
+    };
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let unscheduled = conditions
+        .iter()
+        .find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let words = [
+        joined([&status.reason, &status.message]),
+        unscheduled.map_or_else(String::new, |c| joined([&c.reason, &c.message])),
+    ];
+    let mut words = words.into_iter().filter(|words| !words.is_empty());
+    words.next().unwrap_or_else(|| {
+        let phase = status.phase.as_deref();
+        format!("it is {}", phase.unwrap_or("not started"))
+    })
+}
+
+fn joined(words: [&Option<String>; 2]) -> String {
+    let words = words.into_iter().flatten().map(String::as_str);
+    let words: Vec<_> = words.filter(|words| !words.is_empty()).collect();
+    words.join(": ")
 }
 
 #[cfg(test)]
@@ -170,5 +209,39 @@ mod tests {
             Err(Some(("starting".into(), "ErrImagePull".into())))
         );
         assert_eq!(choose(&[]), Err(None));
+    }
+
+    #[test]
+    fn who_keeps_a_pod_from_starting_is_quoted() {
+        let status = |status: serde_json::Value| {
+            let pod = serde_json::from_value(serde_json::json!({ "status": status })).unwrap();
+            obstacle(&pod).unwrap()
+        };
+        let refused =
+            serde_json::json!({"phase": "Failed", "reason": "OutOfpods", "message": "full"});
+        assert_eq!(status(refused), "OutOfpods: full");
+        let condition = serde_json::json!({"type": "PodScheduled", "status": "False",
+            "reason": "Unschedulable", "message": "0/1 nodes are available"});
+        assert_eq!(
+            status(serde_json::json!({"phase": "Pending", "conditions": [condition]})),
+            "Unschedulable: 0/1 nodes are available"
+        );
+        assert_eq!(
+            status(serde_json::json!({"phase": "Pending"})),
+            "it is Pending"
+        );
+    }
+
+    #[test]
+    fn another_namespace_is_named_in_what_to_run() {
+        let missing = |namespace: &str| {
+            let error = Error::Missing {
+                node: "n".into(),
+                namespace: namespace.into(),
+            };
+            error.hint().unwrap()
+        };
+        assert!(missing(NAMESPACE).starts_with("kpexec install puts"));
+        assert!(missing("tools").starts_with("kpexec install -n tools puts"));
     }
 }

@@ -1,12 +1,13 @@
 //! The command line: clap's types, and what they come to. No I/O.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
+use crate::admin::{CheckArgs, InstallArgs, UninstallArgs, VersionArgs};
 use crate::completion::Shell;
 use crate::config::Selection;
 use crate::program::Program;
@@ -16,7 +17,7 @@ use crate::request::{Caller, Error, Io, Named, Object, Options, Request};
 const USAGE: &str = "\
 {} [OPTIONS] (POD | TYPE/NAME | -f FILE) [-c CONTAINER] -- COMMAND [ARG...]
        {} -C bash|zsh|fish|powershell
-       {} version";
+       {} (install | uninstall | check | version) [OPTIONS]";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,10 +56,16 @@ pub struct Cli {
 }
 
 /// What is there besides running a command.
-#[derive(Debug, Subcommand, PartialEq, Eq)]
+#[derive(Debug, Subcommand)]
 pub enum Sub {
-    /// Print the version
-    Version,
+    /// Put nodepause, kpexec's agent, on every node, or update it
+    Install(InstallArgs),
+    /// Remove what install made
+    Uninstall(UninstallArgs),
+    /// See whether kpexec can work in this cluster, and say what to do if not
+    Check(CheckArgs),
+    /// Print the versions of kpexec and of its agents
+    Version(VersionArgs),
 }
 
 /// Running a command.
@@ -111,6 +118,18 @@ pub struct ClusterArgs {
     /// The namespace [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
+    /// The namespace of the nodepause pods
+    #[arg(long, value_name = "NAME", default_value = crate::agent::NAMESPACE)]
+    pub agent_namespace: String,
+    /// Which cluster, as whom.
+    #[command(flatten)]
+    pub access: AccessArgs,
+}
+
+/// Which cluster, as whom: kubectl's words.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct AccessArgs {
     /// The kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub kubeconfig: Option<PathBuf>,
@@ -135,12 +154,9 @@ pub struct ClusterArgs {
     /// How long one answer of the API server may take, 0 for ever [default: 5s]
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     pub request_timeout: Option<Duration>,
-    /// The namespace of the nodepause pods
-    #[arg(long, value_name = "NAME", default_value = crate::agent::NAMESPACE)]
-    pub agent_namespace: String,
 }
 
-impl ClusterArgs {
+impl AccessArgs {
     /// Which cluster, as whom.
     #[must_use]
     pub fn selection(&self) -> Selection {
@@ -165,7 +181,7 @@ pub enum Invocation {
     /// Print a shell's script.
     Completion(Shell),
     /// Do something else.
-    Sub(Sub),
+    Sub(Box<Sub>),
 }
 
 /// Reads the command line. A line with "--" runs a command, whatever the pod is called.
@@ -186,14 +202,24 @@ pub fn parse(program: Program, args: &[OsString]) -> Result<Invocation, clap::Er
         }
         return Ok(Invocation::Exec(Box::new(exec)));
     }
+    let is_sub = args.get(1).is_some_and(|word| is_subcommand(word));
     let matches = command(program).try_get_matches_from(args);
-    let matches = matches.map_err(|error| say_separator(program, error))?;
+    let matches = matches.map_err(|error| match is_sub {
+        true => error,
+        false => say_separator(program, error),
+    })?;
     let cli = Cli::from_arg_matches(&matches)?;
     match (cli.completion, cli.command) {
         (Some(shell), _) => Ok(Invocation::Completion(shell)),
-        (None, Some(sub)) => Ok(Invocation::Sub(sub)),
+        (None, Some(sub)) => Ok(Invocation::Sub(Box::new(sub))),
         (None, None) => Err(no_separator(program)),
     }
+}
+
+/// Whether the first word asks for something else than running a command.
+#[must_use]
+pub fn is_subcommand(word: &OsStr) -> bool {
+    Cli::command().find_subcommand(word).is_some()
 }
 
 /// Of a command line that is being written, what can be read.
@@ -277,8 +303,8 @@ impl ExecArgs {
             quiet: self.quiet,
             progress: caller.stderr_is_tty && !verbose,
             pod_running_timeout: self.pod_running_timeout,
-            request_timeout: self.cluster.request_timeout,
-            selection: self.cluster.selection(),
+            request_timeout: self.cluster.access.request_timeout,
+            selection: self.cluster.access.selection(),
             namespace: self.cluster.namespace,
             agent_namespace: self.cluster.agent_namespace,
         })
@@ -296,7 +322,7 @@ impl ExecArgs {
 }
 
 /// A time as kubectl takes it: `30s`, `1m30s`, a number of seconds, 0 for ever.
-fn parse_timeout(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);
     seconds
         .or_else(|_| humantime::parse_duration(text))
@@ -338,10 +364,19 @@ mod tests {
         let named = Named::parse("version").unwrap();
         assert_eq!(request.target, Object::Named(named));
         assert_eq!(request.command, ["id"]);
-        assert!(matches!(
-            read(&["version"]),
-            Ok(Invocation::Sub(Sub::Version))
-        ));
+        let sub = read(&["version"]);
+        assert!(matches!(sub, Ok(Invocation::Sub(sub)) if matches!(*sub, Sub::Version(_))));
+        assert!(error(&["check", "extra"]).contains("unexpected argument 'extra'"));
+    }
+
+    #[test]
+    fn the_agents_namespace_has_two_names() {
+        for flag in ["-n", "--namespace", "--agent-namespace"] {
+            let Ok(Invocation::Sub(sub)) = read(&["install", flag, "tools"]) else {
+                panic!("{flag}");
+            };
+            assert!(matches!(*sub, Sub::Install(install) if install.place.namespace == "tools"));
+        }
     }
 
     #[test]
@@ -402,6 +437,7 @@ mod tests {
         assert_eq!(
             read(&["--context", "a", "--nonsense"])
                 .cluster
+                .access
                 .context
                 .as_deref(),
             Some("a")

@@ -1,14 +1,17 @@
 //! kpexec: run a command in any pod's container, with full privileges.
 //!
 //! [`target`] finds the container, [`agent`] the cnsenter on its node, [`transport`] the way there,
-//! and [`session`] stays with the command to its end. ARCHITECTURE.md has the picture.
+//! and [`session`] stays with the command to its end. [`admin`] installs nodepause and looks after it.
+//! ARCHITECTURE.md has the picture.
 
+pub mod admin;
 pub mod agent;
 pub mod cli;
 pub mod cluster;
 pub mod completion;
 pub mod config;
 pub mod error;
+pub mod manifest;
 pub mod program;
 pub mod report;
 pub mod request;

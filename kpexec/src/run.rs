@@ -1,10 +1,11 @@
 //! The program's story: from the command line to the command's exit code.
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use crate::cli::{ExecArgs, Invocation, Sub};
+use crate::agent::Agent;
+use crate::cli::{ExecArgs, Invocation};
 use crate::cluster::Cluster;
 use crate::completion::Asker;
 use crate::error::{Error, say};
@@ -12,9 +13,10 @@ use crate::program::Program;
 use crate::report::Report;
 use crate::request::{Caller, Named, Object, Request};
 use crate::session::{Ending, Options};
-use crate::target::{Manifest, Wanted};
+use crate::target::{Manifest, Target, Wanted};
 use crate::trace::Trace;
-use crate::{agent, cli, completion, config, session, target, transport};
+use crate::transport::Duplex;
+use crate::{admin, agent, cli, completion, config, session, target, transport};
 
 /// Runs kpexec.
 #[must_use]
@@ -36,25 +38,29 @@ pub fn main() -> ExitCode {
 }
 
 fn run(program: Program, args: &[OsString]) -> Result<u8, Error> {
-    let failed = |what| move |source| Error::System { what, source };
     match cli::parse(program, args).map_err(Error::Usage)? {
-        Invocation::Exec(exec) => return start(*exec),
+        Invocation::Exec(exec) => start(*exec),
+        Invocation::Sub(sub) => Ok(on_one_thread(admin::run(*sub))??),
         Invocation::Completion(shell) => {
-            completion::write_script(shell, &mut io::stdout())
-                .map_err(failed("write the script"))?;
-        }
-        Invocation::Sub(Sub::Version) => {
-            let line = format!("kpexec {}\n", env!("CARGO_PKG_VERSION"));
-            let written = io::stdout().write_all(line.as_bytes());
-            written.map_err(failed("write the version"))?;
+            let written = completion::write_script(shell, &mut io::stdout());
+            written.map_err(|source| Error::System {
+                what: "write the script",
+                source,
+            })?;
+            Ok(0)
         }
     }
-    Ok(0)
 }
 
 fn start(exec: ExecArgs) -> Result<u8, Error> {
     let request = exec.into_request(&caller())?;
-    // One thread is enough: what blocks has threads of its own.
+    let ending = on_one_thread(execute(&request))??;
+    tell(&ending);
+    Ok(ending.code())
+}
+
+/// One thread is enough: what blocks has threads of its own.
+fn on_one_thread<T>(work: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -62,12 +68,10 @@ fn start(exec: ExecArgs) -> Result<u8, Error> {
         what: "start",
         source,
     })?;
-    let ending = runtime.block_on(execute(&request));
+    let done = runtime.block_on(work);
     // Nothing that is still going on is worth waiting for.
     runtime.shutdown_background();
-    let ending = ending?;
-    tell(&ending);
-    Ok(ending.code())
+    Ok(done)
 }
 
 /// Finds the container and the agent on its node, and has the command run there.
@@ -91,7 +95,7 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
         report.note("Unable to use a TTY - input is not a terminal or the right kind of file");
     }
     trace.step(|| {
-        let target::Target {
+        let Target {
             pod,
             container,
             container_id,
@@ -101,25 +105,56 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
         format!("container {container} of pod {pod} is {container_id} on {node}")
     });
 
-    report.step(format_args!("looking for nodepause on {}…", target.node));
-    let agent = agent::find(&cluster, &request.agent_namespace, &target.node).await?;
-    trace.step(|| format!("its agent is {}/{}", agent.namespace, agent.pod));
-
-    let size = request.io.tty.then(session::size).flatten();
-    let encoded = request.for_cnsenter(&target, size).encode()?;
-    report.step(format_args!("connecting to {}…", target.node));
-    let stream = transport::open(&cluster, &agent, &encoded.words).await?;
-    trace.step(|| format!("connected; cnsenter {}", encoded.words.join(" ")));
-    let options = Options {
-        io: request.io,
-        supplement: encoded.supplement,
-        lease: request.run.lease,
-        node: target.node,
+    let way = Way {
+        cluster: &cluster,
+        request,
+        target: &target,
+        trace: &trace,
         report,
     };
+    way.report
+        .step(format_args!("looking for nodepause on {}…", target.node));
+    let agent = agent::find(&cluster, &request.agent_namespace, &target.node).await?;
+    let (stream, options) = way.open(&agent).await?;
     let ending = session::run(stream, options).await?;
     trace.step(|| format!("ended; exit code {}", ending.code()));
     Ok(ending)
+}
+
+/// From here, to the target.
+struct Way<'a> {
+    cluster: &'a Cluster,
+    request: &'a Request,
+    target: &'a Target,
+    trace: &'a Trace,
+    report: Report,
+}
+
+impl Way<'_> {
+    /// Starts the command's session in an agent.
+    async fn open(self, agent: &Agent) -> Result<(Duplex, Options), Error> {
+        let Self {
+            cluster,
+            request,
+            target,
+            trace,
+            report,
+        } = self;
+        trace.step(|| format!("the agent is {}/{}", agent.namespace, agent.pod));
+        report.step(format_args!("connecting to {}…", target.node));
+        let size = request.io.tty.then(session::size).flatten();
+        let encoded = request.for_cnsenter(target, size).encode()?;
+        let stream = transport::open(cluster, agent, &encoded.words).await?;
+        trace.step(|| format!("connected; cnsenter {}", encoded.words.join(" ")));
+        let options = Options {
+            io: request.io,
+            supplement: encoded.supplement,
+            lease: request.run.lease,
+            node: target.node.clone(),
+            report,
+        };
+        Ok((stream, options))
+    }
 }
 
 /// What is entered, and its namespace if it is said.

@@ -108,6 +108,18 @@ impl Error {
         Self::Status(Box::new(status))
     }
 
+    /// Whether the server has answered, and said no; else nobody knows what it did.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        matches!(self, Self::Status(_) | Self::Unauthorized(_))
+    }
+
+    /// Whether others manage what we want otherwise.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Status(status) if status.is_conflict())
+    }
+
     /// Whether a right is missing.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {

@@ -3,15 +3,14 @@
 mod connect;
 mod discovery;
 mod error;
+mod objects;
+mod rights;
 mod table;
 
 use std::time::Duration;
 
 use http::Uri;
 use k8s_openapi::List;
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Client;
 use kube::client::Body;
@@ -22,6 +21,8 @@ use crate::config::Access;
 
 pub use discovery::Resource;
 pub use error::Error;
+pub use objects::Apply;
+pub use rights::Right;
 pub use table::Row;
 
 /// How long one answer may take if nothing else is said: a laptop's user waits no longer.
@@ -117,35 +118,6 @@ impl Cluster {
     async fn get_as<T: DeserializeOwned>(&self, path: &str, accept: &str) -> Result<T, Error> {
         let request = http::Request::get(path).header(http::header::ACCEPT, accept);
         self.request(request.body(Vec::new())).await
-    }
-
-    /// Whether we may do `verb` on a subresource of a pod; None if the server does not say.
-    pub async fn may(
-        &self,
-        verb: &str,
-        namespace: &str,
-        pod: &str,
-        subresource: &str,
-    ) -> Option<bool> {
-        let review = SelfSubjectAccessReview {
-            spec: SelfSubjectAccessReviewSpec {
-                resource_attributes: Some(ResourceAttributes {
-                    verb: Some(verb.to_owned()),
-                    namespace: Some(namespace.to_owned()),
-                    resource: Some("pods".to_owned()),
-                    subresource: Some(subresource.to_owned()),
-                    name: Some(pod.to_owned()),
-                    ..ResourceAttributes::default()
-                }),
-                ..SelfSubjectAccessReviewSpec::default()
-            },
-            ..SelfSubjectAccessReview::default()
-        };
-        let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(serde_json::to_vec(&review).ok()?);
-        let answer: SelfSubjectAccessReview = self.request(request).await.ok()?;
-        Some(answer.status?.allowed)
     }
 
     async fn request<T: DeserializeOwned>(

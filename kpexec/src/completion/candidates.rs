@@ -23,14 +23,20 @@ pub(super) fn command(line: &Line, known: &Known) -> Command {
         let written = known.target.as_deref().unwrap_or_default();
         !written.is_empty() && OsStr::new(written) != line.current() || known.filename.is_some()
     });
-    // Other commands are not for those who have named a pod.
-    let command = if has_target {
+    // Other commands are not for those who have named a pod; the first word may be one, though.
+    let is_sub = line.index > 1
+        && line
+            .words
+            .get(1)
+            .is_some_and(|word| cli::is_subcommand(word));
+    let command = if has_target && !is_sub {
         cli::exec_command(Program::Kpexec)
     } else {
         cli::command(Program::Kpexec)
     };
     let is_flag = line.is_flag();
     command
+        .mut_subcommands(|sub| sub.mut_args(|arg| completed(arg, known)))
         .mut_args(|arg| {
             // Hidden words are shown only where there is no other: flags come after pods.
             let hidden = !arg.is_positional() && !is_flag;
@@ -83,7 +89,7 @@ fn live(
 fn of_kubeconfig(arg: Arg, known: Known, which: fn(config::Names) -> Vec<String>) -> Arg {
     fixed(arg, move || {
         let file = known.as_ref().as_ref();
-        let file = file.and_then(|known| known.cluster.kubeconfig.as_deref());
+        let file = file.and_then(|known| known.cluster.access.kubeconfig.as_deref());
         config::names(file).map(which).unwrap_or_default()
     })
 }

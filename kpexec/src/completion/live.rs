@@ -99,7 +99,7 @@ where
 {
     let selection = Selection {
         silent: true,
-        ..known.cluster.selection()
+        ..known.cluster.access.selection()
     };
     let namespace = known.cluster.namespace.clone();
     let (sender, receiver) = mpsc::channel();

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::{Duplex, Incoming, QUEUE};
 use crate::agent::{self, Agent};
-use crate::cluster::{self, Cluster, encoded};
+use crate::cluster::{self, Cluster, Right, encoded};
 
 const SUBPROTOCOL: &str = "v4.channel.k8s.io";
 
@@ -184,13 +184,17 @@ async fn refused(cluster: &Cluster, agent: &Agent, answer: Response<Body>) -> Er
         return Error::Cluster(refusal);
     }
     for verb in ["get", "create"] {
-        if cluster
-            .may(verb, &agent.namespace, &agent.pod, "exec")
-            .await
-            == Some(false)
-        {
-            let missing = format!("{verb} pods/exec in namespace {}", agent.namespace);
-            return Error::Forbidden { refusal, missing };
+        let right = Right {
+            verb,
+            subresource: Some("exec"),
+            namespace: agent.namespace.clone(),
+            pod: Some(agent.pod.clone()),
+        };
+        if cluster.allows(&right).await.is_ok_and(|allowed| !allowed) {
+            return Error::Forbidden {
+                refusal,
+                missing: right.to_string(),
+            };
         }
     }
     Error::Cluster(refusal)

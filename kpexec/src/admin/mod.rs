@@ -1,0 +1,69 @@
+//! What an administrator does with nodepause: `install`, `uninstall`, `check` and `version`.
+
+mod check;
+mod cli;
+mod error;
+mod install;
+mod nodes;
+mod probe;
+mod progress;
+mod report;
+mod rollout;
+mod uninstall;
+mod version;
+
+use std::io::{self, Write};
+
+pub use cli::{CheckArgs, Format, InstallArgs, PlaceArgs, UninstallArgs, VersionArgs};
+pub use error::Error;
+
+use crate::cli::Sub;
+use crate::cluster::Cluster;
+use crate::config::{self, Selection};
+
+/// Does what is asked for; our exit code.
+///
+/// # Errors
+/// When it did not come to pass.
+pub async fn run(sub: Sub) -> Result<u8, Error> {
+    match sub {
+        Sub::Install(args) => install::run(args).await,
+        Sub::Uninstall(args) => uninstall::run(args).await,
+        Sub::Check(args) => check::run(args).await,
+        Sub::Version(args) => version::run(args).await,
+    }
+}
+
+/// A cluster, and the namespace of nodepause in it.
+struct Place {
+    cluster: Cluster,
+    namespace: String,
+}
+
+impl PlaceArgs {
+    /// `silent`: nobody is asked for credentials.
+    fn open(self, silent: bool) -> Result<Place, Error> {
+        let timeout = self.access.request_timeout;
+        let access = config::load(&Selection {
+            silent,
+            ..self.access.selection()
+        })?;
+        Ok(Place {
+            cluster: Cluster::new(access, timeout)?,
+            namespace: self.namespace,
+        })
+    }
+}
+
+/// Writes an answer to stdout.
+fn print(text: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        // As `head` leaves us.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Error::Output),
+    }
+}
