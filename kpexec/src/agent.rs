@@ -57,11 +57,12 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { namespace, .. } => Some(format!(
-                "kpexec install{} puts one on every node; virtual nodes can have none (--agent-namespace if they are elsewhere)",
+                "kpexec install{} puts one on every node, --ephemeral one there for this command \
+                 alone; virtual nodes can have none (--agent-namespace if they are elsewhere)",
                 option(namespace)
             )),
             Self::Unready { namespace, pod, .. } => Some(format!(
-                "kubectl -n {namespace} describe pod {pod} says more"
+                "kubectl -n {namespace} describe pod {pod} says more; --ephemeral does without it"
             )),
             Self::Cluster(_) => None,
         }

@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use crate::admin::{CheckArgs, InstallArgs, UninstallArgs, VersionArgs};
 use crate::completion::Shell;
 use crate::config::Selection;
+use crate::manifest::Wish;
 use crate::program::Program;
 use crate::request::{Caller, Error, Io, Named, Object, Options, Request};
 
@@ -103,12 +104,30 @@ pub struct ExecArgs {
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_timeout)]
     pub pod_running_timeout: Duration,
 
+    /// The agent, if not the node's.
+    #[command(flatten)]
+    pub agent: AgentArgs,
     /// How to reach the cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// What cnsenter is told.
     #[command(flatten)]
     pub options: Options,
+}
+
+/// An agent for one command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Agent")]
+pub struct AgentArgs {
+    /// Do without a nodepause: a Job makes an agent on the node, for this command alone
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// The image of that agent [default: the one of this version, loaded on the node]
+    #[arg(long, value_name = "IMAGE", requires = "ephemeral")]
+    pub image: Option<String>,
+    /// The secret, in the agent's namespace, that the image is pulled with
+    #[arg(long, value_name = "NAME", requires = "ephemeral")]
+    pub image_pull_secret: Option<String>,
 }
 
 /// How to reach the cluster: kubectl's words.
@@ -118,7 +137,7 @@ pub struct ClusterArgs {
     /// The namespace [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
-    /// The namespace of the nodepause pods
+    /// The namespace of the nodepause pods, and of the Job of --ephemeral
     #[arg(long, value_name = "NAME", default_value = crate::agent::NAMESPACE)]
     pub agent_namespace: String,
     /// Which cluster, as whom.
@@ -289,12 +308,18 @@ impl ExecArgs {
         let io = self.chosen_io(caller);
         // Whoever wants each step has them on lines that stay.
         let verbose = self.options.run.verbose;
+        let ephemeral = self.agent.ephemeral.then(|| Wish {
+            namespace: self.cluster.agent_namespace.clone(),
+            image: self.agent.image,
+            pull_secret: self.agent.image_pull_secret,
+        });
         let target = match self.filename {
             Some(file) if file == Path::new("-") && self.stdin => return Err(Error::StdinTwice),
             Some(file) => Object::InFile(file),
             None => Object::Named(Named::parse(self.target.as_deref().unwrap_or_default())?),
         };
         Ok(Request {
+            ephemeral,
             target,
             container: self.container,
             run: self.options.validated(caller)?,
@@ -367,6 +392,15 @@ mod tests {
         let sub = read(&["version"]);
         assert!(matches!(sub, Ok(Invocation::Sub(sub)) if matches!(*sub, Sub::Version(_))));
         assert!(error(&["check", "extra"]).contains("unexpected argument 'extra'"));
+    }
+
+    #[test]
+    fn an_agent_of_ones_own_is_asked_for() {
+        let words = ["--ephemeral", "--image=r/np", "web", "--", "id"];
+        let wish = request(&words, &Caller::default()).ephemeral.unwrap();
+        assert_eq!(wish.namespace, crate::agent::NAMESPACE);
+        assert_eq!(wish.image.as_deref(), Some("r/np"));
+        assert!(error(&["--image=r/np", "web", "--", "id"]).contains("--ephemeral"));
     }
 
     #[test]

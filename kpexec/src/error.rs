@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use cnsenter_protocol::exit::NOTHING_RAN;
 
 use crate::program::Program;
-use crate::{admin, agent, cluster, config, request, session, target, transport};
+use crate::{admin, agent, cluster, config, ephemeral, request, session, target, transport};
 
 /// What ended kpexec before, or instead of, its command.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum Error {
     /// Nobody to enter it.
     #[error(transparent)]
     Agent(#[from] agent::Error),
+    /// The one that was to be there for this command alone.
+    #[error(transparent)]
+    Ephemeral(#[from] ephemeral::Error),
     /// What an administrator wanted.
     #[error(transparent)]
     Admin(#[from] admin::Error),
@@ -66,6 +69,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Agent(error) => error.hint(),
+            Self::Ephemeral(error) => error.hint(),
             Self::Config(config::Error::None(_))
             | Self::Admin(admin::Error::Config(config::Error::None(_))) => {
                 Some("write one, or name it with --kubeconfig FILE".to_owned())
@@ -82,6 +86,7 @@ impl Error {
             Self::Cluster(_)
                 | Self::Target(target::Error::Cluster(_))
                 | Self::Agent(agent::Error::Cluster(_))
+                | Self::Ephemeral(ephemeral::Error::Cluster(_))
                 | Self::Admin(admin::Error::Cluster(_))
                 | Self::Transport(_)
         )

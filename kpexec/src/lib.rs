@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster;
 pub mod completion;
 pub mod config;
+pub mod ephemeral;
 pub mod error;
 pub mod manifest;
 pub mod program;

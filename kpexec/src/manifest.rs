@@ -1,7 +1,8 @@
 //! nodepause as this binary carries it: `deployments/nodepause.yaml`, for the namespace and image
-//! that are wanted.
+//! that are wanted, and the same pod as a Job of one node.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -14,6 +15,12 @@ pub const NAME: &str = "nodepause";
 
 /// The label that everything of ours has, with its value.
 pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "kpexec");
+
+/// The name, as a label, of pods that are no DaemonSet's: nobody else is to find them.
+const EPHEMERAL: &str = "nodepause-ephemeral";
+
+/// How long a Job is kept that has ended, in seconds: time enough to see why it failed.
+const KEPT: u64 = 60;
 
 /// How the manifest is to be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +183,35 @@ pub fn default_image() -> Result<String, Error> {
     Ok(image.ok_or(Error::Lacks("image"))?.to_owned())
 }
 
+/// The DaemonSet's pod as a Job of that name, for one node, which it ends by itself after the
+/// deadline.
+///
+/// # Errors
+/// When the manifest is of no use.
+pub fn job(wish: &Wish, name: &str, node: &str, deadline: Duration) -> Result<Value, Error> {
+    let mut template = template(wish)?;
+    let labels = json!({ "app.kubernetes.io/name": EPHEMERAL, PART_OF.0: PART_OF.1 });
+    template["metadata"]["labels"] = labels.clone();
+    let pod = template["spec"]
+        .as_object_mut()
+        .ok_or(Error::Lacks("pod"))?;
+    // Its account is installed with the DaemonSet; neither has a token.
+    pod.remove("serviceAccountName");
+    pod.insert("nodeName".into(), json!(node));
+    pod.insert("restartPolicy".into(), json!("Never"));
+    Ok(json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": { "name": name, "namespace": wish.namespace, "labels": labels },
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": deadline.as_secs(),
+            "ttlSecondsAfterFinished": KEPT,
+            "template": template,
+        },
+    }))
+}
+
 /// The objects as one file, for people and for kubectl.
 ///
 /// # Errors
@@ -276,5 +312,31 @@ mod tests {
         let read: Vec<Value> = serde_saphyr::from_multiple(&yaml).unwrap();
         let values: Vec<_> = objects.into_iter().map(|o| o.value).collect();
         assert_eq!(read, values);
+    }
+
+    #[test]
+    fn a_job_has_the_same_pod() {
+        let job = job(&wish("tools"), "np-1", "node-1", Duration::from_secs(60)).unwrap();
+        let set = template(&wish("tools")).unwrap();
+        let (ours, theirs) = (&job["spec"]["template"]["spec"], &set["spec"]);
+        for same in [
+            "containers",
+            "volumes",
+            "tolerations",
+            "hostPID",
+            "priorityClassName",
+        ] {
+            assert_eq!(ours[same], theirs[same], "{same}");
+        }
+        assert_eq!(ours["nodeName"], "node-1");
+        assert_eq!(ours["restartPolicy"], "Never");
+        assert!(ours.get("serviceAccountName").is_none());
+        assert_eq!(job["spec"]["activeDeadlineSeconds"], 60);
+        // The DaemonSet must not take it for one of its own, nor kpexec for a node's agent.
+        let selector = "app.kubernetes.io/name";
+        assert_ne!(
+            job["spec"]["template"]["metadata"]["labels"][selector],
+            set["metadata"]["labels"][selector]
+        );
     }
 }

@@ -8,11 +8,13 @@ use crate::agent::Agent;
 use crate::cli::{ExecArgs, Invocation};
 use crate::cluster::Cluster;
 use crate::completion::Asker;
-use crate::error::{Error, say};
+use crate::ephemeral::Job;
+use crate::error::{Error, printable, say};
+use crate::manifest::Wish;
 use crate::program::Program;
 use crate::report::Report;
 use crate::request::{Caller, Named, Object, Request};
-use crate::session::{Ending, Options};
+use crate::session::{Ending, Interrupts, Options};
 use crate::target::{Manifest, Target, Wanted};
 use crate::trace::Trace;
 use crate::transport::Duplex;
@@ -112,11 +114,16 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
         trace: &trace,
         report,
     };
-    way.report
-        .step(format_args!("looking for nodepause on {}…", target.node));
-    let agent = agent::find(&cluster, &request.agent_namespace, &target.node).await?;
-    let (stream, options) = way.open(&agent).await?;
-    let ending = session::run(stream, options).await?;
+    let ending = match &request.ephemeral {
+        Some(wish) => way.with_ephemeral_agent(wish).await?,
+        None => {
+            way.report
+                .step(format_args!("looking for nodepause on {}…", target.node));
+            let agent = agent::find(&cluster, &request.agent_namespace, &target.node).await?;
+            let (stream, options) = way.open(&agent).await?;
+            session::run(stream, options).await?
+        }
+    };
     trace.step(|| format!("ended; exit code {}", ending.code()));
     Ok(ending)
 }
@@ -154,6 +161,41 @@ impl Way<'_> {
             report,
         };
         Ok((stream, options))
+    }
+
+    /// Runs the command through an agent that is there for it alone. That is removed on every way
+    /// out; a signal waits for it.
+    async fn with_ephemeral_agent(self, wish: &Wish) -> Result<Ending, Error> {
+        let mut interrupts = Interrupts::new();
+        let node = &self.target.node;
+        self.report.step(format_args!("making an agent on {node}…"));
+        let job = Job::create(self.cluster, wish, node).await?;
+        let opened = async {
+            let limit = self.request.pod_running_timeout;
+            let agent = job.ready(limit, &self.report).await?;
+            self.open(&agent).await
+        };
+        let opened = tokio::select! {
+            opened = opened => opened,
+            signal = interrupts.next() => Err(session::Error::Interrupted(signal).into()),
+        };
+        let ending = match opened {
+            Err(error) => Err(error),
+            Ok((stream, options)) => tokio::select! {
+                ending = session::run(stream, options) => ending.map_err(Error::from),
+                never = job.keep() => match never {},
+            },
+        };
+        // What was sent to the command is none of these.
+        let mut interrupts = Interrupts::new();
+        let removed = tokio::select! {
+            removed = job.remove() => removed,
+            _ = interrupts.next() => Err(job.left("interrupted")),
+        };
+        if let Err(words) = removed {
+            say(printable(&words));
+        }
+        ending
     }
 }
 

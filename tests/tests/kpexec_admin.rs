@@ -324,7 +324,7 @@ fn on_a_terminal_progress_is_a_line_that_goes_away() {
     let install = ["install", "-n", "watched"];
     let mut pty = cluster().kpexec(install).pty();
     assert_eq!(pty.wait(), 0);
-    assert!(pty.raw().contains("applying daemonset/nodepause"));
+    assert!(pty.raw().contains(" nodes\u{1b}["), "{:?}", pty.raw());
     assert_eq!(
         pty.screen().trim_end(),
         "nodepause is ready on 2 nodes (namespace watched)"

@@ -87,6 +87,15 @@ fn complete(shell: &mut Pty, namespace: &str) {
             "kpexec -n NS cart-1 --container=helper ",
         ),
         ("kpexec --kill", "kpexec --kill-on-exit "),
+        ("kpexec uninst", "kpexec uninstall "),
+        (
+            "kpexec install --force",
+            "kpexec install --force-conflicts ",
+        ),
+        (
+            "kpexec install -n kube-sy",
+            "kpexec install -n kube-system ",
+        ),
         (
             "kpexec --kubeconfig /root/oth",
             "kpexec --kubeconfig /root/other.conf ",

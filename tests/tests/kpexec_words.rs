@@ -310,8 +310,12 @@ fn servers_that_cannot_be_reached() {
     alike(&config("stranger", &cluster().url(), "{token: wrong}"));
 
     let _listener = machine
-        .command(["busybox", "nc", "-l", "-p", "7777"])
+        .command(["busybox", "nc", "-ll", "-p", "7777", "-e", "sleep", "1000"])
         .spawn();
+    let connect = ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/7777"];
+    eventually("somebody listens", || {
+        machine.command(connect).run().code == 0
+    });
     let hung = config("hung", "https://127.0.0.1:7777", "{token: t}");
     let silent = cluster()
         .kpexec(["web", "--", "true"])

@@ -66,6 +66,17 @@ impl Cluster {
         })
     }
 
+    /// One that a test plays.
+    #[cfg(test)]
+    pub(crate) fn played(client: Client) -> Self {
+        Self {
+            client,
+            host: "test".to_owned(),
+            timeout: Some(DEFAULT_TIMEOUT),
+            default_namespace: "default".to_owned(),
+        }
+    }
+
     /// Host and port of the API server.
     #[must_use]
     pub fn host(&self) -> &str {

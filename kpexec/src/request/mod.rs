@@ -12,6 +12,7 @@ use cnsenter_options::CgroupChoice;
 use cnsenter_protocol as protocol;
 
 use crate::config::Selection;
+use crate::manifest::Wish;
 use crate::target::Target;
 
 pub use error::Error;
@@ -43,6 +44,8 @@ pub struct Request {
     pub namespace: Option<String>,
     /// `--agent-namespace`.
     pub agent_namespace: String,
+    /// `--ephemeral`: the agent that is to be made.
+    pub ephemeral: Option<Wish>,
     /// Which cluster, as whom.
     pub selection: Selection,
 }

@@ -11,6 +11,7 @@ mod ending;
 mod error;
 mod incoming;
 mod input;
+mod interrupts;
 mod outbox;
 mod output;
 mod pulse;
@@ -32,6 +33,7 @@ use signals::Signals;
 
 pub use ending::Ending;
 pub use error::Error;
+pub use interrupts::Interrupts;
 pub use terminal::{Terminal, size};
 
 /// The only session of our streams.
