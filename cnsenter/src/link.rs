@@ -96,7 +96,8 @@ pub(crate) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> Heard<T> {
                 Err(_) => Heard::End,
             },
             Err(Errno::EAGAIN) => Heard::Nothing,
-            Err(Errno::EINTR) => continue,
+            // Whoever ended did not hear all that it was told. What it had said itself comes next.
+            Err(Errno::EINTR | Errno::ECONNRESET) => continue,
             Ok(_) | Err(_) => Heard::End,
         };
     }
@@ -226,5 +227,25 @@ impl End {
                 message,
             }),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel tells first that orders were not heeded (ECONNRESET), then what was reported.
+    #[test]
+    fn what_a_process_reports_last_is_heard_whatever_it_did_not_hear() {
+        let (session, command) = pair().unwrap();
+        let mut link = Link::new(&command).unwrap();
+        link.started(Pid::from_raw(7));
+        tell(&session, &Order::Size(24, 80));
+        drop((command, link));
+        assert!(matches!(
+            hear::<Report>(&session),
+            Heard::Message(Report::Started(7))
+        ));
+        assert!(matches!(hear::<Report>(&session), Heard::End));
     }
 }
