@@ -237,7 +237,10 @@ impl Stores {
             Err(e) => return Err(fail(e)),
         };
         let found = match store.layout {
-            Layout::Tasks => tasks::load(ctx, store, place.namespace.as_deref(), id, &dir),
+            Layout::Tasks => {
+                let namespace = place.namespace.as_deref();
+                tasks::load(ctx, store, namespace, id, &dir, &place.dir)
+            }
             Layout::Storage => storage::load(ctx, store, id, &dir),
             Layout::Runc | Layout::Crun => oci::load(ctx, store, id, &dir),
         };
