@@ -82,7 +82,7 @@ impl Session {
         }
     }
 
-    /// Waits for Hello, and says what was kept until then. The Exit, if that has come as well.
+    /// Waits for Hello. The Exit, if that has come as well.
     pub(super) async fn greet(&mut self) -> Result<Option<Exit>, Error> {
         let until = Instant::now() + HELLO_LIMIT;
         while !self.greeted {
@@ -102,6 +102,14 @@ impl Session {
                 },
             }
         }
+        Ok(None)
+    }
+
+    /// Says what was kept until Hello, before anything that comes after it is taken: on a terminal,
+    /// not a byte may be written before that is raw.
+    pub(super) fn begin(&mut self) -> Result<(), Error> {
+        self.greeted = true;
+        self.options.report.end();
         if let Some(payload) = self.options.supplement.take() {
             self.outbox.put(&Control::Request(payload));
         }
@@ -113,7 +121,7 @@ impl Session {
             self.input = self.stdin.take().map(input::read);
         }
         self.ping();
-        Ok(None)
+        Ok(())
     }
 
     /// The loop between Hello and the end.

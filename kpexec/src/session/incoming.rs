@@ -68,13 +68,10 @@ impl Session {
 
     fn control(&mut self, message: Control) -> Result<Option<Exit>, Error> {
         match message {
-            Control::Hello(hello) => {
-                if !(hello.oldest..=hello.newest).contains(&PROTOCOL) {
-                    return Err(Error::Version(hello));
-                }
-                self.greeted = true;
-                self.options.report.end();
+            Control::Hello(hello) if !(hello.oldest..=hello.newest).contains(&PROTOCOL) => {
+                return Err(Error::Version(hello));
             }
+            Control::Hello(_) if !self.greeted => self.begin()?,
             Control::Credit {
                 stream: Stream::Stdin,
                 bytes,
@@ -88,7 +85,7 @@ impl Session {
             Control::Exit(exit) => return Ok(Some(exit)),
             Control::Error(failure) => return Err(self.failed(failure)),
             // A later version's.
-            Control::Hold(_) | Control::Ack => {}
+            Control::Hello(_) | Control::Hold(_) | Control::Ack => {}
             other => {
                 return Err(Error::Protocol(format!(
                     "{} came from the node",
