@@ -152,7 +152,10 @@ impl Way<'_> {
         let size = request.io.tty.then(session::size).flatten();
         let encoded = request.for_cnsenter(target, size).encode()?;
         let stream = transport::open(cluster, agent, &encoded.words).await?;
-        trace.step(|| format!("connected; cnsenter {}", encoded.words.join(" ")));
+        trace.step(|| {
+            let words = encoded.words.join(" ");
+            format!("connected by {}; cnsenter {words}", stream.by)
+        });
         let options = Options {
             io: request.io,
             supplement: encoded.supplement,

@@ -100,6 +100,7 @@ mod tests {
         drop(to_us);
         let writer = tokio::spawn(async {});
         listen(Duplex {
+            by: String::new(),
             incoming,
             outgoing,
             writer,

@@ -3,6 +3,7 @@
 mod connect;
 mod discovery;
 mod error;
+mod node;
 mod objects;
 mod rights;
 mod table;

@@ -92,6 +92,7 @@ impl Peer {
         let (outgoing, from_client) = mpsc::channel(4);
         let writer = tokio::spawn(async {});
         let duplex = Duplex {
+            by: String::new(),
             incoming,
             outgoing,
             writer,

@@ -63,6 +63,22 @@ pub enum Error {
         /// What it did instead.
         what: String,
     },
+    /// The way from the API server to the node is what fails.
+    #[error(
+        "error: {}: {what}\n  kubectl describe node {node} says more",
+        match unready {
+            Some(reason) => format!("node {node} is not ready ({reason})"),
+            None => format!("the API server does not reach node {node}"),
+        }
+    )]
+    Node {
+        /// Which.
+        node: String,
+        /// Why it is not ready, if it is not.
+        unready: Option<String>,
+        /// What came of the request.
+        what: String,
+    },
     /// The connection broke at that moment.
     #[error("error: the connection to {host} was lost while it was upgraded to WebSocket")]
     Upgrade {
@@ -79,7 +95,10 @@ pub enum Error {
 /// When the API server or the kubelet does not do it.
 pub async fn open(cluster: &Cluster, agent: &Agent, words: &[String]) -> Result<Duplex, Error> {
     let key = generate_key();
-    let answer = cluster.send(request(agent, words, &key)).await?;
+    let answer = match cluster.send(request(agent, words, &key)).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(unanswered(cluster, agent, error).await),
+    };
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refused(cluster, agent, answer).await);
     }
@@ -99,7 +118,7 @@ pub async fn open(cluster: &Cluster, agent: &Agent, words: &[String]) -> Result<
         .max_frame_size(Some(MAX_MESSAGE));
     let socket =
         WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, Some(limits)).await;
-    Ok(pump(socket))
+    Ok(pump(socket, format!("WebSocket, {SUBPROTOCOL}")))
 }
 
 fn request(agent: &Agent, words: &[String], key: &str) -> Request<Body> {
@@ -152,37 +171,75 @@ fn mismatch(headers: &HeaderMap, key: &str) -> Option<String> {
     (!is(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)).then(|| format!("no {SUBPROTOCOL}"))
 }
 
-/// Reads a refusal. A 403 of an upgrade often names nothing: the server is asked what is missing.
+/// It has answered until now: what it waits for is the node.
+async fn unanswered(cluster: &Cluster, agent: &Agent, error: cluster::Error) -> Error {
+    let cluster::Error::TimedOut { limit, .. } = error else {
+        return Error::Cluster(error);
+    };
+    let limit = humantime::format_duration(limit);
+    Error::Node {
+        node: agent.node.clone(),
+        unready: cluster.why_unready(&agent.node).await,
+        what: format!("no answer within {limit} (--request-timeout)"),
+    }
+}
+
+/// Reads a refusal.
 async fn refused(cluster: &Cluster, agent: &Agent, answer: Response<Body>) -> Error {
     let code = answer.status();
     let body = http_body_util::Limited::new(answer.into_body(), MAX_REFUSAL)
         .collect()
         .await;
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-    let status = match serde_json::from_slice::<Status>(&body) {
-        Ok(status) => status,
-        Err(_) if code.is_client_error() || code.is_server_error() => {
-            let text = String::from_utf8_lossy(&body);
-            let line = text.trim().lines().next().unwrap_or_default();
-            let line = if line.is_empty() {
-                code.to_string()
-            } else {
-                line.to_owned()
-            };
-            Status::failure(&line, "").with_code(code.as_u16())
-        }
-        Err(_) => {
-            let what = format!("it answered {code}");
-            return Error::NoUpgrade {
-                host: cluster.host().to_owned(),
+    let status = serde_json::from_slice::<Status>(&body).ok();
+    let text = String::from_utf8_lossy(&body);
+    let line = match &status {
+        Some(status) => status.message.as_str(),
+        None => text.trim().lines().next().unwrap_or_default(),
+    };
+    if is_of_a_proxy(code, status.is_some(), line) {
+        let what = match line {
+            "" => format!("it answered {code}"),
+            line => format!("it answered {code}: {line}"),
+        };
+        let host = cluster.host().to_owned();
+        return Error::NoUpgrade { host, what };
+    }
+    if code.is_server_error() {
+        let unready = cluster.why_unready(&agent.node).await;
+        if unready.is_some() || line.contains("dialing backend") {
+            let (node, what) = (agent.node.clone(), line.to_owned());
+            return Error::Node {
+                node,
+                unready,
                 what,
             };
         }
-    };
-    let refusal = cluster::Error::from_status(status);
-    if code != StatusCode::FORBIDDEN {
-        return Error::Cluster(refusal);
     }
+    let line = if line.is_empty() {
+        code.to_string()
+    } else {
+        line.to_owned()
+    };
+    let status = status.unwrap_or_else(|| Status::failure(&line, "").with_code(code.as_u16()));
+    let refusal = cluster::Error::from_status(status);
+    if code == StatusCode::FORBIDDEN {
+        return forbidden(cluster, agent, refusal).await;
+    }
+    Error::Cluster(refusal)
+}
+
+/// Whether an answer is of somebody before the API server, or of what they left of the request: the
+/// server's own refusals are objects, and it was asked to upgrade.
+fn is_of_a_proxy(code: StatusCode, is_object: bool, line: &str) -> bool {
+    if is_object {
+        return line == "Upgrade request required";
+    }
+    !code.is_server_error() && code != StatusCode::UNAUTHORIZED && code != StatusCode::NOT_FOUND
+}
+
+/// A 403 of an upgrade often names nothing: the server is asked what is missing.
+async fn forbidden(cluster: &Cluster, agent: &Agent, refusal: cluster::Error) -> Error {
     for verb in ["get", "create"] {
         let right = Right {
             verb,
@@ -201,13 +258,14 @@ async fn refused(cluster: &Cluster, agent: &Agent, answer: Response<Body>) -> Er
 }
 
 /// Lets reading and writing go on independently of each other.
-fn pump(socket: Socket) -> Duplex {
+fn pump(socket: Socket, by: String) -> Duplex {
     let (sink, source) = socket.split();
     let (to_session, incoming) = mpsc::channel(QUEUE);
     let (outgoing, from_session) = mpsc::channel(QUEUE);
     tokio::spawn(receive(source, to_session));
     let writer = tokio::spawn(send(sink, from_session));
     Duplex {
+        by,
         incoming,
         outgoing,
         writer,
@@ -324,6 +382,21 @@ mod tests {
             ended(failure).as_deref(),
             Some("command terminated with exit code 1")
         );
+    }
+
+    #[test]
+    fn refusals_of_proxies_are_told_from_the_servers() {
+        use StatusCode as Code;
+        for (code, is_object, line, expected) in [
+            (Code::BAD_REQUEST, true, "Upgrade request required", true),
+            (Code::FORBIDDEN, false, "Forbidden", true),
+            (Code::OK, false, "<html>", true),
+            (Code::FORBIDDEN, true, "pods is forbidden", false),
+            (Code::NOT_FOUND, false, "pod does not exist", false),
+            (Code::BAD_GATEWAY, false, "error dialing backend", false),
+        ] {
+            assert_eq!(is_of_a_proxy(code, is_object, line), expected, "{line}");
+        }
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub enum Incoming {
 
 /// An open stream. Dropping it ends it.
 pub struct Duplex {
+    /// By what it was opened, for `-v`.
+    pub by: String,
     /// What comes.
     pub incoming: mpsc::Receiver<Incoming>,
     /// What goes. Once this is dropped, all that was sent is written and the stream is closed.

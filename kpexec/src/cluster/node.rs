@@ -1,0 +1,48 @@
+//! What the cluster knows of a node, for messages.
+
+use k8s_openapi::api::core::v1::Node;
+
+use super::{Cluster, encoded};
+
+impl Cluster {
+    /// Why a node is not ready; None if it is, or if nobody tells us.
+    pub async fn why_unready(&self, node: &str) -> Option<String> {
+        let path = format!("/api/v1/nodes/{}", encoded(node));
+        unready(&self.get::<Node>(&path).await.ok()?)
+    }
+}
+
+fn unready(node: &Node) -> Option<String> {
+    let conditions = node.status.as_ref()?.conditions.iter().flatten();
+    let ready = conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Ready")?;
+    if ready.status == "True" {
+        return None;
+    }
+    let words = [&ready.reason, &ready.message];
+    let words: Vec<_> = words.into_iter().flatten().map(String::as_str).collect();
+    Some(words.join(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_condition_is_quoted() {
+        let node = |status: &str| {
+            let condition = serde_json::json!({
+                "type": "Ready", "status": status, "reason": "R", "message": "kubelet stopped",
+            });
+            serde_json::from_value(serde_json::json!({"status": {"conditions": [condition]}}))
+                .unwrap()
+        };
+        assert_eq!(
+            unready(&node("Unknown")).as_deref(),
+            Some("R: kubelet stopped")
+        );
+        assert_eq!(unready(&node("True")), None);
+        assert_eq!(unready(&Node::default()), None);
+    }
+}
