@@ -25,6 +25,8 @@ packages=(
   busybox-static iproute2 util-linux uidmap slirp4netns fuse-overlayfs
   # what tests and benchmarks look with
   tmux hyperfine strace
+  # a proxy before the API server
+  nginx openssl
   # shells that complete
   zsh fish
   # the virtual machine: another kernel, cgroup v2, AppArmor

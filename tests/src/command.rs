@@ -93,6 +93,15 @@ impl Cmd {
         self
     }
 
+    /// A script of Bash instead of the command, in which `"$@"` is the command. Of a pipeline, what
+    /// fails counts.
+    pub fn within(mut self, script: &str) -> Self {
+        let script = format!("set -o pipefail; {script}");
+        let front = ["bash", "-c", &script, "bash"].map(OsString::from);
+        self.argv.splice(..0, front);
+        self
+    }
+
     /// Runs the command to its end and to the end of its output.
     ///
     /// # Panics

@@ -1,58 +1,255 @@
 //! What a user hears, and what is left, when something on the way to the container goes away.
 
-use kpexec_tests::cluster::{Namespace, PodSpec};
-use kpexec_tests::{Cluster, ClusterSpec, Kind, eventually};
+use std::time::Duration;
 
-/// Cuts the connection under a command that has told that it runs. It must not look as if that had
-/// ended by itself, nothing of it may run on, and what it had written must have arrived.
-fn cut(shop: &Namespace, time: &str, cut: impl FnOnce()) {
-    let machine = &shop.worker_of("web").node;
-    let sleeps = format!("^sleep {time}");
-    let running = || machine.command(["pgrep", "-fc", &sleeps]).run().out();
-    let script = format!("setsid sleep {time} & echo before the cut; sleep {time}");
-    let client = shop.kpexec(["web", "--", "sh", "-c", &script]).spawn();
-    client.wait_for("before the cut\n");
-    eventually("the command runs", || running() == "2\n");
-    cut();
-    let output = client.wait();
-    assert_eq!(
-        (output.code, output.out().as_str()),
-        (255, "before the cut\n"),
-        "{output}"
-    );
-    let said = "error: the connection to node node-1 was lost: ";
-    assert!(output.err().starts_with(said), "{output}");
-    assert!(
-        output
-            .err()
-            .contains("on the node) and all that it started is ended"),
-        "{output}"
-    );
-    eventually("nothing of it runs", || running() == "0\n");
+use kpexec_tests::cluster::{Laptop, Namespace, PodSpec, Worker};
+use kpexec_tests::{Cluster, ClusterSpec, Cmd, Live, eventually};
+
+const NODES: [&str; 2] = ["node-1", "node-2"];
+
+/// A lease that lasts seconds, where the default one is a minute.
+const SHORT: &str = "--lease=5s";
+
+/// A cluster with a pod on each node, which is called `web-` and the node's name.
+struct Scene<'a> {
+    shop: Namespace<'a>,
+    /// What the next fault's commands sleep, to be told from those of others.
+    next: u32,
 }
 
-#[test]
-fn parts_of_the_cluster_are_killed() {
-    let cluster = Cluster::start(&ClusterSpec::of(&[Kind::Containerd22]));
-    cluster.install_nodepause();
-    let shop = cluster.namespace();
-    shop.run(&PodSpec::locked_down("web"));
+/// Commands that have told that they run, one on each node.
+struct Running<'a> {
+    shop: &'a Namespace<'a>,
+    time: String,
+    clients: Vec<(&'a Worker, Live)>,
+}
 
-    cut(&shop, "43431", || {
-        let agent = [
-            "delete",
-            "--wait=false",
-            "--grace-period=0",
-            "--force",
-            "pods",
-            "--all",
-        ];
-        cluster.nodepause(agent).ok();
-    });
+impl<'a> Scene<'a> {
+    fn open(cluster: &'a Cluster) -> Self {
+        let shop = cluster.namespace();
+        for node in NODES {
+            shop.run(&PodSpec::locked_down(&format!("web-{node}")).on(node));
+        }
+        Self { shop, next: 43430 }
+    }
+
+    fn kpexec(&self, words: &[&str]) -> Cmd {
+        self.shop.kpexec(words)
+    }
+
+    /// Starts a command on each node that leaves a daemon behind, by the kpexec of any machine.
+    fn start(&mut self, flag: &str, kpexec: impl Fn(&[&str]) -> Cmd) -> Running<'_> {
+        self.next += 1;
+        let time = self.next.to_string();
+        let script = format!("setsid sleep {time} & seq 1 20000; echo before; sleep {time}");
+        let namespace = self.shop.name.as_str();
+        let start = |worker: &'a Worker| {
+            let pod = format!("web-{}", worker.name);
+            let words = ["-n", namespace, flag, &pod, "--", "sh", "-c", &script];
+            (worker, kpexec(&words).spawn())
+        };
+        let clients = self.shop.cluster.workers.iter().map(start).collect();
+        let running = Running {
+            shop: &self.shop,
+            time,
+            clients,
+        };
+        for (worker, client) in &running.clients {
+            client.wait_for("before\n");
+            eventually("the command runs", || running.count(worker) == "2");
+        }
+        running
+    }
+
+    /// Everything is as before the fault.
+    fn works_again(&self) {
+        for node in NODES {
+            eventually("kpexec works again", || {
+                self.kpexec(&[&format!("web-{node}"), "--", "true"])
+                    .run()
+                    .code
+                    == 0
+            });
+        }
+    }
+}
+
+impl Running<'_> {
+    fn count(&self, worker: &Worker) -> String {
+        let pattern = format!("^sleep {}", self.time);
+        let found = worker.node.command(["pgrep", "-fc", &pattern]).run();
+        found.out().trim().to_owned()
+    }
+
+    /// The connections are cut: it does not look as if a command had ended by itself, nothing of it
+    /// runs on, what it had written has arrived, and its user is told all that is known.
+    fn are_lost(self, reason: &str) {
+        self.end(|output, node| {
+            assert_eq!(output.code, 255, "{output}");
+            // An agent that is being deleted warns first.
+            let said = output.err();
+            let told = said.lines().find(|line| line.starts_with("error: "));
+            let told = told.unwrap_or(&said);
+            let beginning = format!("error: the connection to node {node} was lost: ");
+            assert!(told.starts_with(&beginning), "{told}");
+            assert!(told.contains(reason), "no {reason:?}: {told}");
+            let fate = "on the node) and all that it started is ended";
+            assert!(told.contains(fate), "{told}");
+        });
+    }
+
+    fn end(mut self, check: impl Fn(&kpexec_tests::Output, &str)) {
+        let expected: String = (1..=20000).map(|n| format!("{n}\n")).collect();
+        for (worker, client) in std::mem::take(&mut self.clients) {
+            let output = client.wait();
+            let arrived = output.out() == format!("{expected}before\n");
+            assert!(arrived, "{} bytes: {}", output.stdout.len(), output.err());
+            check(&output, &worker.name);
+            eventually("nothing of it runs", || self.count(worker) == "0");
+        }
+    }
+}
+
+/// The shell of a pod's first container, among its node's processes.
+fn init_of(shop: &Namespace, pod: &str) -> String {
+    let id = shop.get(&format!("pod/{pod}"))["status"]["containerStatuses"][0]["containerID"]
+        .as_str()
+        .expect("the container has an ID")
+        .trim_start_matches("containerd://")
+        .to_owned();
+    let tasks = shop.worker_of(pod).ctr(&["task", "ls"]).ok();
+    let line = tasks.lines().find(|line| line.starts_with(&id));
+    let pid = line.and_then(|line| line.split_whitespace().nth(1));
+    pid.expect("the container runs").to_owned()
+}
+
+/// One after the other: each of them takes the whole cluster.
+#[test]
+fn parts_of_the_cluster_go_away() {
+    let cluster = Cluster::start(&ClusterSpec::default());
+    cluster.install_nodepause();
+    let scene = &mut Scene::open(&cluster);
+    let here = |words: &[&str]| cluster.kpexec(words);
+
+    // The client is killed. (It says nothing.)
+    let mut running = scene.start("-q", here);
+    let workers: Vec<_> = running
+        .clients
+        .drain(..)
+        .map(|(worker, _)| worker)
+        .collect();
+    for worker in workers {
+        eventually("nothing of it runs", || running.count(worker) == "0");
+    }
+
+    // The client's packets are dropped for longer than the lease ...
+    let laptop = cluster.laptop();
+    let running = scene.start(SHORT, |words| laptop.kpexec(words));
+    laptop.cut();
+    running.are_lost("it was silent for 5s");
+    laptop.mend();
+    // ... and for less long: nothing is lost but time.
+    packets_are_dropped_for_a_while(scene, &laptop);
+
+    // The target's container is restarted: its commands end with it, and that is told.
+    let running = scene.start("-q", here);
+    for node in NODES {
+        let pod = format!("web-{node}");
+        let init = init_of(running.shop, &pod);
+        cluster
+            .worker(node)
+            .node
+            .command(["kill", "-KILL", &init])
+            .ok();
+    }
+    running.end(|output, _| assert_eq!(output.code, 137, "{output}"));
+    scene.works_again();
+
+    let running = scene.start("-q", here);
+    let delete = "delete --wait=false --grace-period=0 --force pods --all";
+    cluster.nodepause(delete.split(' ')).ok();
+    running.are_lost("");
     let status = ["rollout", "status", "--timeout=50s", "daemonset/nodepause"];
     cluster.nodepause(status).ok();
-    eventually("another agent serves", || {
-        shop.kpexec(["web", "--", "true"]).run().code == 0
-    });
-    cut(&shop, "43432", || cluster.worker("node-1").kubelet.kill());
+    scene.works_again();
+
+    let running = scene.start(SHORT, here);
+    for worker in &cluster.workers {
+        worker.containerd.restart();
+    }
+    running.are_lost("");
+    scene.works_again();
+
+    let running = scene.start("-q", here);
+    for worker in &cluster.workers {
+        worker.kubelet.restart();
+    }
+    running.are_lost("");
+    scene.works_again();
+
+    let running = scene.start("-q", here);
+    cluster.api_server().restart();
+    running.are_lost("");
+    cluster.wait_for_api_server();
+    scene.works_again();
+
+    // The API server hangs: those that run are lost once the lease is over, others do not begin.
+    let running = scene.start(SHORT, here);
+    cluster.api_server().stop();
+    running.are_lost("it was silent for 5s");
+    let hung = scene.kpexec(&["web-node-1", "--", "true"]);
+    let hung = hung.deadline(Duration::from_secs(10)).run();
+    assert_eq!(hung.code, 1, "{hung}");
+    // It accepts the connection, and is silent about TLS.
+    let told = "Unable to connect to the server: 10.77.0.1:6443";
+    assert!(hung.err().starts_with(told), "{hung}");
+    cluster.api_server().resume();
+    cluster.wait_for_api_server();
+    scene.works_again();
+
+    // The nodes' network goes.
+    let running = scene.start(SHORT, here);
+    for worker in &cluster.workers {
+        cluster.cut(worker.address);
+    }
+    running.are_lost("");
+    let gone = scene.kpexec(&["web-node-1", "--", "true"]);
+    let gone = gone.deadline(Duration::from_secs(15)).run();
+    assert_eq!(gone.code, 1, "{gone}");
+    assert!(gone.err().contains("node node-1"), "{gone}");
+    for worker in &cluster.workers {
+        cluster.mend(worker.address);
+    }
+    scene.works_again();
+}
+
+fn packets_are_dropped_for_a_while(scene: &Scene, laptop: &Laptop) {
+    let script = "for i in $(seq 1 200); do echo $i; sleep 0.02; done; exit 7";
+    for node in NODES {
+        let pod = format!("web-{node}");
+        let words = [
+            "-n",
+            &scene.shop.name,
+            "--lease=30s",
+            &pod,
+            "--",
+            "sh",
+            "-c",
+            script,
+        ];
+        let client = laptop.kpexec(words).spawn();
+        client.wait_for("20\n");
+        laptop.cut();
+        // How long the fault lasts; TCP needs about as long again to notice that it is over.
+        std::thread::sleep(Duration::from_secs(2));
+        laptop.mend();
+        let output = client.wait();
+        let expected: String = (1..=200).map(|n| format!("{n}\n")).collect();
+        assert_eq!(
+            (output.code, output.out()),
+            (7, expected),
+            "{}",
+            output.err()
+        );
+    }
 }

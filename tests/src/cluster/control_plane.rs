@@ -4,7 +4,7 @@ use crate::Node;
 use crate::runtime::Daemon;
 
 use super::pki::{self, Authority};
-use super::{ClusterSpec, kubernetes};
+use super::{ClusterSpec, audit, kubernetes};
 
 /// Where the files of the control plane are, as kubeadm has it.
 const FOLDER: &str = "/etc/kubernetes";
@@ -20,6 +20,7 @@ const SERVICE_ADDRESS: &str = "10.96.0.1";
 /// The daemons of a control plane. They end when this is dropped.
 #[derive(Debug)]
 pub(super) struct ControlPlane {
+    node: Node,
     pub(super) api_server: Daemon,
     _etcd: Daemon,
     _controllers: Daemon,
@@ -37,12 +38,19 @@ impl ControlPlane {
         write_keys(node, address, authority);
         let etcd = etcd(node);
         let api_server = api_server(node, address, spec);
+        answers(node, &api_server);
         Self {
+            node: node.clone(),
             api_server,
             _etcd: etcd,
             _controllers: controllers(node),
             _scheduler: scheduler(node),
         }
+    }
+
+    /// Waits until the API server answers.
+    pub(super) fn wait(&self) {
+        answers(&self.node, &self.api_server);
     }
 }
 
@@ -127,15 +135,20 @@ fn api_server(node: &Node, address: &str, spec: &ClusterSpec) -> Daemon {
     for (gate, on) in &spec.api_server_gates {
         flags.push(format!("--feature-gates={gate}={on}"));
     }
-    let daemon = spawn(node, "kube-apiserver", &flags);
-    // kubectl takes its time: first see whether there is somebody to be asked.
+    if spec.audit_log {
+        flags.extend(audit::prepare(node));
+    }
+    spawn(node, "kube-apiserver", &flags)
+}
+
+/// kubectl takes its time: first see whether there is somebody to be asked.
+fn answers(node: &Node, api_server: &Daemon) {
     let kubectl = kubernetes().join("kubectl");
     let probe = format!(
         "exec 3<>/dev/tcp/127.0.0.1/6443 && {} --kubeconfig={ADMIN} get --raw /readyz",
         kubectl.display()
     );
-    daemon.answers(&node.command(["bash", "-c", &probe]));
-    daemon
+    api_server.answers(&node.command(["bash", "-c", &probe]));
 }
 
 fn controllers(node: &Node) -> Daemon {

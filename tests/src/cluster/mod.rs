@@ -19,8 +19,11 @@
 //! assert_eq!(id, "1000");
 //! ```
 
+mod audit;
 mod control_plane;
+mod far;
 mod kpexec;
+mod laptop;
 mod namespace;
 mod network;
 mod nodepause;
@@ -35,6 +38,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+pub use far::Far;
+pub use laptop::Laptop;
 pub use namespace::Namespace;
 pub use nodepause::nodepause_image;
 pub use pod::PodSpec;
@@ -60,6 +65,7 @@ pub struct ClusterSpec {
     workers: Vec<Kind>,
     api_server_gates: Vec<(&'static str, bool)>,
     kubelet_gates: Vec<(&'static str, bool)>,
+    audit_log: bool,
 }
 
 impl Default for ClusterSpec {
@@ -75,7 +81,14 @@ impl ClusterSpec {
             workers: workers.to_vec(),
             api_server_gates: Vec::new(),
             kubelet_gates: Vec::new(),
+            audit_log: false,
         }
+    }
+
+    /// With [`Cluster::calls_of`].
+    pub fn with_audit_log(mut self) -> Self {
+        self.audit_log = true;
+        self
     }
 
     /// Exec as servers before 1.30 speak it: WebSocket protocol v4, which has no half close.
@@ -216,6 +229,11 @@ impl Cluster {
         User::make(self, name)
     }
 
+    /// Somebody whose certificate has expired.
+    pub fn expired_user(&self, name: &str) -> User<'_> {
+        User::expired(self, name)
+    }
+
     /// The worker of this name.
     ///
     /// # Panics
@@ -238,6 +256,16 @@ impl Cluster {
         self.network.attach(node)
     }
 
+    /// Drops every packet of the machine of this address, without a word to anybody.
+    pub fn cut(&self, address: Ipv4Addr) {
+        self.network.cut(address);
+    }
+
+    /// Undoes [`Cluster::cut`].
+    pub fn mend(&self, address: Ipv4Addr) {
+        self.network.mend(address);
+    }
+
     /// The API server as kubeconfigs name it, on the machine or from any machine attached.
     pub fn url(&self) -> String {
         control_plane::url(&self.network.gateway().to_string())
@@ -246,6 +274,11 @@ impl Cluster {
     /// The path of kubectl, on every machine.
     pub fn kubectl_program(&self) -> String {
         kubernetes().join("kubectl").display().to_string()
+    }
+
+    /// Waits until the API server answers, as after [`Daemon::restart`].
+    pub fn wait_for_api_server(&self) {
+        self.control_plane.wait();
     }
 
     /// The API server: to be stopped, and resumed.

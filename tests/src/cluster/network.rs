@@ -43,7 +43,7 @@ impl Network {
     pub(super) fn attach(&self, node: &Node) -> Ipv4Addr {
         let number = self.machines.fetch_add(1, Ordering::Relaxed) + 1;
         let own = address(number);
-        let port = format!("port{number}");
+        let port = port(own);
         let link = format!(
             "link add {port} type veth peer name eth0 netns {}
              link set {port} master cluster up",
@@ -59,6 +59,27 @@ impl Network {
         configure(node, &script);
         own
     }
+
+    /// Drops every packet of the machine of this address, without a word to anybody.
+    pub(super) fn cut(&self, address: Ipv4Addr) {
+        configure(
+            &self.bridge,
+            &format!("link set {} nomaster", port(address)),
+        );
+    }
+
+    /// Lets packets pass again.
+    pub(super) fn mend(&self, address: Ipv4Addr) {
+        configure(
+            &self.bridge,
+            &format!("link set {} master cluster", port(address)),
+        );
+    }
+}
+
+/// The bridge's end of a machine's cable.
+fn port(address: Ipv4Addr) -> String {
+    format!("port{}", address.octets()[3])
 }
 
 fn address(number: u8) -> Ipv4Addr {

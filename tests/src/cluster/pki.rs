@@ -45,12 +45,25 @@ impl Authority {
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
         ];
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Identity {
         let key = key();
         let certificate = params.signed_by(&key, &self.0);
         Identity {
             certificate: certificate.expect("a certificate can be signed").pem(),
             key: key.serialize_pem(),
         }
+    }
+
+    /// A certificate of a user's that has expired.
+    pub(super) fn issue_expired(&self, user: &str) -> Identity {
+        let mut params = params(user, None, &[]);
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params)
     }
 
     /// A kubeconfig that needs no other file (a kubeconfig is YAML, and so is JSON).

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 
 use super::Cluster;
+use super::pki::Identity;
 use crate::Cmd;
 
 /// Somebody with a client certificate.
@@ -18,8 +19,15 @@ pub struct User<'a> {
 
 impl<'a> User<'a> {
     pub(super) fn make(cluster: &'a Cluster, name: &str) -> Self {
-        let identity = cluster.authority.issue(name, None, &[]);
-        let kubeconfig = cluster.authority.kubeconfig(&cluster.url(), &identity);
+        Self::of(cluster, name, &cluster.authority.issue(name, None, &[]))
+    }
+
+    pub(super) fn expired(cluster: &'a Cluster, name: &str) -> Self {
+        Self::of(cluster, name, &cluster.authority.issue_expired(name))
+    }
+
+    fn of(cluster: &'a Cluster, name: &str, identity: &Identity) -> Self {
+        let kubeconfig = cluster.authority.kubeconfig(&cluster.url(), identity);
         let file = format!("/etc/kubernetes/users/{name}.conf");
         cluster.machine.write(&file, &kubeconfig);
         Self {
@@ -28,6 +36,18 @@ impl<'a> User<'a> {
             kubeconfig,
             file,
         }
+    }
+
+    /// Grants every right there is.
+    pub fn make_admin(&self) {
+        let role = [
+            "--clusterrole=cluster-admin",
+            &format!("--user={}", self.name),
+        ];
+        let words = ["create", "clusterrolebinding", &self.name]
+            .into_iter()
+            .chain(role);
+        self.cluster.kubectl(words).ok();
     }
 
     /// `kubectl` of this user.

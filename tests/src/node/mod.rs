@@ -10,12 +10,14 @@
 //! ```
 //!
 //! Commands are not children of init: like an admin's over SSH, they enter from outside
-//! (`kpexec-node enter`) and are moved to the node's cgroups.
+//! (`kpexec-node enter`) and are moved to the node's cgroups. A fourth part is no node's: `relay`,
+//! a long way from one port to another.
 
 mod boot;
 mod cgroups;
 mod enter;
 mod janitor;
+mod relay;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -252,7 +254,8 @@ pub fn play(arguments: Vec<OsString>) -> ExitCode {
         "enter" => Request::from_arguments(&arguments[1..])
             .ok_or_else(|| io::Error::other("bad request"))
             .and_then(|request| enter::enter(&request)),
-        _ => Err(io::Error::other("parts: janitor, boot, init, enter")),
+        "relay" => done(relay::relay(&arguments[1..])),
+        _ => Err(io::Error::other("parts: janitor, boot, init, enter, relay")),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("kpexec-node {part}: {error}");

@@ -29,7 +29,8 @@ pub(crate) const KUBERNETES: &str = "k8s.io";
 
 const CONFIG: &str = "/etc/containerd/config.toml";
 
-/// Root lacks CAP_SYS_RESOURCE on some test machines; hence restrict_oom_score_adj.
+/// Root lacks CAP_SYS_RESOURCE on some test machines; hence restrict_oom_score_adj. Kata's shim is
+/// there only where a test puts one.
 const CONFIG_1: &str = r#"version = 2
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "docker.io/kpexec/static:1"
@@ -40,6 +41,8 @@ bin_dir = "/usr/lib/cni"
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 BinaryName = "RUNTIME"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.kata]
+runtime_type = "io.containerd.kata.v2"
 "#;
 
 const CONFIG_2: &str = r#"version = 3
@@ -53,6 +56,8 @@ bin_dirs = ["/usr/lib/cni"]
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
 BinaryName = "RUNTIME"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.kata]
+runtime_type = "io.containerd.kata.v2"
 "#;
 
 /// A bridge for pods that have a network of their own.
@@ -143,6 +148,11 @@ impl Containerd {
     /// Loads the images of an archive on the node.
     pub(crate) fn import(&self, namespace: &str, archive: &str) {
         self.ctr(["-n", namespace, "image", "import", archive]).ok();
+    }
+
+    /// Kills the daemon and starts it anew; containers go on.
+    pub fn restart(&self) {
+        self.daemon.restart();
     }
 
     /// `ctr` with these arguments.

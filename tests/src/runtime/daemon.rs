@@ -1,6 +1,7 @@
 //! A daemon on a node: how it is started, waited for, and mistreated.
 
 use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ pub struct Daemon {
     node: Node,
     what: String,
     log: String,
-    live: Live,
+    command: Cmd,
+    live: Mutex<Live>,
 }
 
 impl Daemon {
@@ -47,8 +49,13 @@ impl Daemon {
             node: node.clone(),
             what: argv.join(" "),
             log,
-            live: command.spawn(),
+            live: Mutex::new(command.clone().spawn()),
+            command,
         }
+    }
+
+    fn live(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `probe` succeeds.
@@ -81,22 +88,28 @@ impl Daemon {
 
     /// The host's process ID of the daemon.
     pub fn pid(&self) -> u32 {
-        self.live.pid()
+        self.live().pid()
     }
 
     /// Kills the daemon; containers go on.
     pub fn kill(&self) {
         let pid = self.pid();
-        self.live.signal(Signal::SIGKILL);
+        self.live().signal(Signal::SIGKILL);
         // Until it is reaped, its sockets may still take connections.
         while fs::exists(format!("/proc/{pid}")).unwrap_or(false) {
             sleep(Duration::from_millis(1));
         }
     }
 
+    /// Kills the daemon and starts it anew; its log begins anew as well.
+    pub fn restart(&self) {
+        self.kill();
+        *self.live() = self.command.clone().spawn();
+    }
+
     /// Stops the daemon: it accepts connections and never answers.
     pub fn stop(&self) {
-        self.live.signal(Signal::SIGSTOP);
+        self.live().signal(Signal::SIGSTOP);
     }
 
     /// Lets a stopped daemon go on.

@@ -1,0 +1,65 @@
+//! Arguments of every byte, long ones and many.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStringExt;
+
+use crate::{Site, on_each_node};
+
+on_each_node! { arguments }
+
+/// The longest argument that Linux takes, 128 KiB with the NUL at its end.
+const LONGEST: usize = (128 << 10) - 1;
+
+fn arguments(site: &Site) {
+    every_byte(site);
+    a_megabyte(site);
+    ten_thousand(site);
+}
+
+/// What `printf '%s|'` says of these arguments.
+fn printed(site: &Site, words: &[OsString]) -> Vec<u8> {
+    let script = "printf '%s|' \"$@\"";
+    let fixed = ["web", "--", "sh", "-c", script, "sh"].map(OsString::from);
+    let output = site.shop.kpexec(fixed.iter().chain(words)).run();
+    assert_eq!((output.code, output.err().as_str()), (0, ""));
+    output.stdout
+}
+
+/// NUL ends an argument: no program can be given one. kubectl's bytes that are not UTF-8 arrive as
+/// U+FFFD, or the API server answers 500.
+fn every_byte(site: &Site) {
+    let all: Vec<u8> = (1..=255).collect();
+    let apart: Vec<OsString> = all
+        .iter()
+        .map(|&byte| OsString::from_vec(vec![byte]))
+        .collect();
+    let expected: Vec<u8> = all.iter().flat_map(|&byte| [byte, b'|']).collect();
+    assert!(printed(site, &apart) == expected);
+    let together = [OsString::from_vec(all.clone()), OsString::new()];
+    assert!(printed(site, &together) == [&all[..], b"||"].concat());
+    // Variables, too.
+    let mut variable = OsString::from("V=");
+    variable.push(OsString::from_vec(all.clone()));
+    let flags = [OsStr::new("-e"), &variable];
+    let command = ["web", "--", "sh", "-c", "printf %s \"$V\""].map(OsStr::new);
+    let output = site.shop.kpexec(flags.iter().chain(&command)).run();
+    assert!(output.stdout == all, "{output}");
+}
+
+/// kubectl's, in the URL, end at the API server, the proxies before it or the runtime's own limit.
+fn a_megabyte(site: &Site) {
+    let words: Vec<_> = (0..8_u8)
+        .map(|n| OsString::from_vec(vec![b'a' + n; LONGEST]))
+        .collect();
+    let expected: Vec<u8> = words
+        .iter()
+        .flat_map(|word| [word.as_encoded_bytes(), b"|"].concat())
+        .collect();
+    assert!(printed(site, &words) == expected);
+}
+
+fn ten_thousand(site: &Site) {
+    let words: Vec<_> = (0..10_000).map(|n| OsString::from(n.to_string())).collect();
+    let expected: String = (0..10_000).map(|n| format!("{n}|")).collect();
+    assert!(printed(site, &words) == expected.as_bytes());
+}
