@@ -317,9 +317,19 @@ fn sort(mut message: Bytes) -> Option<Incoming> {
 fn ended(bytes: &[u8]) -> Option<String> {
     match serde_json::from_slice::<Status>(bytes) {
         Ok(status) if status.is_success() => None,
-        Ok(status) => Some(status.message),
+        // The kubelet repeats the whole command line, and says this at its end.
+        Ok(status) => Some(match exit_code(&status) {
+            Some(code) => format!("cnsenter ended there with exit code {code}"),
+            None => status.message,
+        }),
         Err(_) => Some(String::from_utf8_lossy(bytes).into_owned()),
     }
+}
+
+fn exit_code(status: &Status) -> Option<&str> {
+    let causes = &status.details.as_ref()?.causes;
+    let cause = causes.iter().find(|cause| cause.reason == "ExitCode")?;
+    Some(&cause.message)
 }
 
 async fn send(mut sink: SplitSink<Socket, Message>, mut from_session: mpsc::Receiver<Bytes>) {
@@ -377,11 +387,12 @@ mod tests {
         assert_eq!(sorted(b"\x09x"), None);
         let success = br#"{"metadata":{},"status":"Success"}"#;
         assert_eq!(ended(success), None);
-        let failure = br#"{"status":"Failure","message":"command terminated with exit code 1"}"#;
-        assert_eq!(
-            ended(failure).as_deref(),
-            Some("command terminated with exit code 1")
-        );
+        let failure = br#"{"status":"Failure","message":"no such container"}"#;
+        assert_eq!(ended(failure).as_deref(), Some("no such container"));
+        let killed = br#"{"status":"Failure","message":"error executing command [cnsenter ...]",
+            "details":{"causes":[{"reason":"ExitCode","message":"137"}]}}"#;
+        let told = "cnsenter ended there with exit code 137";
+        assert_eq!(ended(killed).as_deref(), Some(told));
     }
 
     #[test]
