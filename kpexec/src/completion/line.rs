@@ -43,8 +43,11 @@ impl Line {
 
     fn until_separator(mut self) -> Option<Self> {
         // zsh leaves an empty word out at the end.
-        while self.words.len() <= self.index {
+        if self.words.len() == self.index {
             self.words.push(OsString::new());
+        }
+        if self.words.len() < self.index {
+            return None;
         }
         let separator = self.words.iter().position(|word| word == "--");
         match separator {
@@ -165,6 +168,11 @@ mod tests {
         let line = Line::of(Asker::Shell(Shell::Zsh), call, Some(1)).unwrap();
         assert_eq!(line.words, words(&["kpexec", ""]));
         assert!(!line.is_flag());
+        let call = words(&["kpexec", "--", "kpexec"]);
+        assert_eq!(
+            Line::of(Asker::Shell(Shell::Zsh), call, Some(usize::MAX)),
+            None
+        );
     }
 
     #[test]
