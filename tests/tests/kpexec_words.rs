@@ -46,6 +46,12 @@ fn what_is_not_there() {
         agree(&shop, &[object, "--", "true"]);
     }
     agree(&shop, &["-n", "nosuch", "web", "--", "true"]);
+    // However long it would be waited for.
+    let ages = "--pod-running-timeout=18446744073709551615";
+    fails(
+        &shop.kpexec([ages, "nosuch", "--", "true"]).run(),
+        "pods \"nosuch\" not found",
+    );
 }
 
 #[test]

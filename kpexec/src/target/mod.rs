@@ -149,11 +149,11 @@ pub async fn resolve(
     wanted: &Wanted<'_>,
     report: &Report,
 ) -> Result<Target, Error> {
-    let until = Instant::now() + wanted.limit;
+    let until = Instant::now().checked_add(wanted.limit);
     let labels = labels(cluster, wanted).await?;
     let mut told = None;
     loop {
-        let late = Instant::now() >= until;
+        let late = until.is_some_and(|until| Instant::now() >= until);
         match look(cluster, wanted, labels.as_deref()).await? {
             Some(pod) => {
                 let choice = accept(&pod, wanted)?;
