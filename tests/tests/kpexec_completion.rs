@@ -109,6 +109,10 @@ fn complete(shell: &mut Pty, namespace: &str) {
             "kpexec --kubeconfig /root/other.conf --context=arn:aws:eks:here ",
         ),
         (
+            "kpexec --kubeconfig /root/other.conf --context arn:",
+            "kpexec --kubeconfig /root/other.conf --context arn:aws:eks:here ",
+        ),
+        (
             "kpexec --kubeconfig /root/other.conf --kubeconfig-user us",
             "kpexec --kubeconfig /root/other.conf --kubeconfig-user user@silent ",
         ),
