@@ -44,26 +44,30 @@ lint: ## Formatting, clippy for both architectures, and the dependencies' licens
 # What is shipped is the same bytes wherever it is built: no path of this machine is in it.
 CARGO_FOLDER := $(or $(CARGO_HOME),$(HOME)/.cargo)
 NO_PATHS := $(foreach p,$(CARGO_FOLDER)=/cargo $(CARGO_TARGET_DIR)=/target $(CURDIR)=/kpexec,"--remap-path-prefix=$(p)",)
-dist_build = cargo build --profile dist -p cnsenter $(addprefix --target=,$(1)) \
+# One package at a time: the dependencies of another one would have features in it.
+dist_build = cargo build --profile dist -p $(1) $(addprefix --target=,$(2)) \
 	--config 'target."cfg(target_env = \"musl\")".rustflags=[$(NO_PATHS)]'
 
-dist: ## The static binary that is shipped
-	$(call dist_build,$(MUSL))
-	install -D -m 755 $(CARGO_TARGET_DIR)/$(MUSL)/dist/cnsenter $(CACHE)/dist/cnsenter
-	@ls -l $(CACHE)/dist/cnsenter
+dist: ## The static binaries that are shipped
+	$(call dist_build,cnsenter,$(MUSL))
+	$(call dist_build,kpexec,$(MUSL))
+	@mkdir -p $(CACHE)/dist
+	install -m 755 $(addprefix $(CARGO_TARGET_DIR)/$(MUSL)/dist/,cnsenter kpexec) $(CACHE)/dist
+	@ls -l $(addprefix $(CACHE)/dist/,cnsenter kpexec)
 
 IMAGE_TARGETS := $(MUSL) aarch64-unknown-linux-musl
 image: ## The image of nodepause, for amd64 and arm64, as archives for ctr, docker and skopeo
-	$(call dist_build,$(IMAGE_TARGETS))
+	$(call dist_build,cnsenter,$(IMAGE_TARGETS))
 	@mkdir -p $(CACHE)/dist
 	cargo run --quiet --release -p kpexec-image -- $(CACHE)/dist \
 		$(foreach target,$(IMAGE_TARGETS),$(CARGO_TARGET_DIR)/$(target)/dist/cnsenter)
 	@cd $(CACHE)/dist && sha256sum nodepause-*.tar
 
 bench: export CNSENTER = $(CACHE)/dist/cnsenter
-bench: setup dist ## Speed and size beside nsenter, runc, ctr and script; targets that are missed are told
+bench: export KPEXEC = $(CACHE)/dist/kpexec
+bench: setup dist ## Speed and size beside nsenter, runc, ctr, script and kubectl; PARTS=cluster measures kpexec alone
 	cargo build --release -p kpexec-tests --bins
-	$(CARGO_TARGET_DIR)/release/bench
+	$(CARGO_TARGET_DIR)/release/bench $(PARTS)
 
 FUZZ_SECONDS ?= 60
 fuzz: ## Fuzz every parser of what containers and daemons write, FUZZ_SECONDS each

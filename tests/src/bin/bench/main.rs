@@ -1,4 +1,4 @@
-//! `make bench`: cnsenter's speed and size, beside the tools that it is to replace.
+//! `make bench`: the speed and size of cnsenter and kpexec, beside the tools that they are to replace.
 //!
 //! Both sides of a comparison are measured in one run, in turns, and the medians compared: numbers
 //! of different runs or machines say nothing. A target that is missed is told as such, and is no
@@ -7,6 +7,8 @@
 //! The program also plays the part that measures, on a node or in a virtual machine, where the
 //! commands are; see `measure.rs`.
 
+mod ask;
+mod cluster;
 mod machine;
 mod measure;
 mod node;
@@ -17,15 +19,27 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kpexec_tests::Cache;
+use report::Row;
+
+/// What can be measured by itself: `bench cluster`.
+type Part = (&'static str, fn() -> Vec<Row>);
+
+const PARTS: [Part; 3] = [
+    ("node", node::rows),
+    ("machine", machine::rows),
+    ("cluster", cluster::rows),
+];
 
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
-    if !words.is_empty() {
+    let is_part = |word: &String| PARTS.iter().any(|(name, _)| name == word);
+    if !words.iter().all(is_part) {
         print!("{}", measure::play(&words));
         return;
     }
-    let mut rows = node::rows();
-    rows.extend(machine::rows());
+    let chosen = |name: &str| words.is_empty() || words.iter().any(|word| word == name);
+    let parts = PARTS.iter().filter(|(name, _)| chosen(name));
+    let rows: Vec<_> = parts.flat_map(|(_, rows)| rows()).collect();
     let text = report::render(&rows);
     print!("{text}");
 

@@ -6,8 +6,18 @@
 //! bench watch ROUNDS GAP  COMMAND... ::: COMMAND...     MB/s of what it writes to a terminal
 //! bench hold  ROUNDS GAP  COMMAND...                    peak memory of all of cnsenter's processes, KiB
 //! bench rest  ROUNDS GAP  COMMAND...                    the same on a terminal, a while after the start
+//! bench cpu   ROUNDS GAP  COMMAND... ::: COMMAND...     milliseconds of a processor, from start to end
+//! bench peak  ROUNDS GAP  COMMAND... ::: COMMAND...     most memory that was resident, KiB
+//! bench feed  ROUNDS GAP  MIB COMMAND... ::: ...        MB/s of what it reads from a pipe
+//! bench turn  ROUNDS GAP  MIB COMMAND... ::: ...        MB/s of what it reads and writes again
+//! bench keys  ROUNDS GAP  COMMAND... ::: COMMAND...     ms until a key is shown on a terminal, p50
+//! bench slow  ROUNDS GAP  COMMAND... ::: COMMAND...     the same, p99
 //! ```
 //! GAP is the pause before each start in milliseconds. One median for each command is printed.
+
+mod data;
+mod keys;
+mod spent;
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
@@ -26,6 +36,11 @@ const SETTLED: Duration = Duration::from_millis(500);
 
 /// Does what the words say and gives the line to print.
 pub(crate) fn play(words: &[String]) -> String {
+    if let [kind, command @ ..] = words
+        && kind == spent::WORD
+    {
+        return spent::of(command);
+    }
     let [kind, rounds, gap, commands @ ..] = words else {
         panic!("too few words: {words:?}");
     };
@@ -38,6 +53,12 @@ pub(crate) fn play(words: &[String]) -> String {
         "watch" => watch,
         "hold" => hold,
         "rest" => rest,
+        "cpu" => spent::cpu,
+        "peak" => spent::peak,
+        "feed" => data::feed,
+        "turn" => data::turn,
+        "keys" => keys::median,
+        "slow" => keys::slowest,
         other => panic!("no such measurement: {other}"),
     };
     for command in &commands {

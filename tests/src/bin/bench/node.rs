@@ -1,11 +1,10 @@
 //! What is measured on a node: this kernel, containerd 2.2 with 200 containers and all of it alive.
 
-use std::env;
 use std::fs;
-use std::time::Duration;
 
 use kpexec_tests::{Cache, Container, ContainerSpec, Cri, Kind, Node, Pod};
 
+use crate::ask::ask;
 use crate::report::{Row, Target};
 
 const SOCKET: &str = "/run/containerd/containerd.sock";
@@ -18,9 +17,6 @@ const PIPED: usize = 4096;
 
 /// What goes through a terminal, in MiB; it is slower by far.
 const TYPED: usize = 256;
-
-/// More than any measurement takes.
-const DEADLINE: Duration = Duration::from_secs(300);
 
 const MIB: f64 = 1024.0;
 
@@ -194,30 +190,17 @@ impl Bench {
         gap: u32,
         commands: &[&[S]],
     ) -> Vec<f64> {
-        let first = commands[0].iter().map(AsRef::as_ref);
-        eprintln!("bench: {kind} {}", first.collect::<Vec<_>>().join(" "));
-        let exe = env::current_exe().expect("a program has a path");
-        let mut words = vec![exe.display().to_string(), kind.to_owned()];
-        words.extend([rounds.to_string(), gap.to_string()]);
-        for (index, command) in commands.iter().enumerate() {
-            words.extend((index > 0).then(|| ":::".to_owned()));
-            words.extend(command.iter().map(|word| word.as_ref().to_owned()));
-        }
         // The clients of the runtimes that are running: containerd 2.2 and runc 1.5.
         let parts = [
             ("containerd", "github.com/containerd/containerd/v2"),
             ("runc", "github.com/opencontainers/runc"),
         ];
-        let command = parts
-            .into_iter()
-            .fold(self.node.command(words), |command, (part, module)| {
+        ask(kind, rounds, gap, commands, |words| {
+            let command = self.node.command(words);
+            parts.into_iter().fold(command, |command, (part, module)| {
                 command.path_first(Cache::here().part(part, module))
-            });
-        let text = command.deadline(DEADLINE).ok();
-        let numbers = text
-            .split(' ')
-            .map(|number| number.parse().expect("numbers"));
-        numbers.collect()
+            })
+        })
     }
 }
 

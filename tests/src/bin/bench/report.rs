@@ -81,7 +81,7 @@ impl Row {
 
 /// The whole report.
 pub(crate) fn render(rows: &[Row]) -> String {
-    let head = ["what", "cnsenter", "reference", "ratio", "target", ""].map(str::to_owned);
+    let head = ["what", "ours", "reference", "ratio", "target", ""].map(str::to_owned);
     let cells: Vec<_> = [head]
         .into_iter()
         .chain(rows.iter().map(Row::cells))
@@ -109,7 +109,7 @@ fn circumstances() -> String {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!(
-        "Linux {}, {cores} cores, load {}; medians; ratios are cnsenter / reference",
+        "Linux {}, {cores} cores, load {}; medians; ratios are ours / reference",
         read("/proc/sys/kernel/osrelease").trim(),
         read("/proc/loadavg").split(' ').next().unwrap_or_default(),
     )
