@@ -52,6 +52,8 @@ pub(super) struct Session {
     stdin: Option<Box<dyn Read + Send>>,
     terminal: Option<Terminal>,
     signals: Signals,
+    /// Signals for the command that came before Hello, and end nobody's waiting for it.
+    early: Vec<Signal>,
     interrupted: Option<Instant>,
 }
 
@@ -78,6 +80,7 @@ impl Session {
             stdin: Some(streams.stdin),
             terminal: None,
             signals,
+            early: Vec::new(),
             interrupted: None,
         }
     }
@@ -97,6 +100,9 @@ impl Session {
                 },
                 event = self.signals.next() => match event {
                     Event::End(signal) => return Err(Error::Interrupted(signal)),
+                    Event::Forward(signal @ (Signal::Usr1 | Signal::Usr2 | Signal::Winch)) => {
+                        self.early.push(signal);
+                    }
                     Event::Forward(signal) => return Err(Error::Interrupted(signal.number())),
                     Event::Resize | Event::Stop => {}
                 },
@@ -112,6 +118,9 @@ impl Session {
         self.options.report.end();
         if let Some(payload) = self.options.supplement.take() {
             self.outbox.put(&Control::Request(payload));
+        }
+        for signal in self.early.drain(..) {
+            self.outbox.put(&Control::Signal(signal));
         }
         if self.options.io.tty {
             self.terminal = Some(Terminal::raw().map_err(Error::Terminal)?);
