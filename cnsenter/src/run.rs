@@ -38,7 +38,13 @@ fn run(args: Vec<OsString>) -> Result<u8, Error> {
     if let Some(request) = seal::received()? {
         return match request.link {
             Some(link) => execute_for(link, &request),
-            None => execute(&request, None).map(|reason| reason.code()),
+            None => {
+                let reason = execute(&request, None)?;
+                if reason == ExitReason::TimedOut {
+                    say("cnsenter: the command took longer than --timeout and was ended");
+                }
+                Ok(reason.code())
+            }
         };
     }
     if let Some(words) = session::asked_for(&args) {

@@ -132,6 +132,8 @@ fn a_timeout_asks_first() {
         (output.out().as_str(), output.code),
         ("begun\nasked\n", 124)
     );
+    let told = "cnsenter: the command took longer than --timeout and was ended\n";
+    assert_eq!(output.err(), told);
     assert_eq!(run(&[], "exec sleep 4401").code, 124);
     // Stopped: it can obey nevertheless.
     assert_eq!(run(&[], "kill -STOP $$").code, 124);
