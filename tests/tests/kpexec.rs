@@ -212,3 +212,26 @@ fn nothing_outlives_a_client_that_is_killed() {
         eventually("nothing of it runs", || running() == "0");
     }
 }
+
+/// However few files may be open: either all is well, or it is said.
+#[test]
+fn few_descriptors_lose_no_output() {
+    let shop = cluster().namespace();
+    shop.run(&PodSpec::sleeper("web"));
+    let mut worked = 0;
+    for limit in 8..=18 {
+        let script = format!(
+            "ulimit -n {limit}; exec \"$0\" -n {} web -- echo whole",
+            shop.name
+        );
+        let kpexec = kpexec_tests::cache::kpexec().display().to_string();
+        let output = cluster().command(["sh", "-c", &script, &kpexec]).run();
+        if output.code == 0 {
+            assert_eq!(output.out(), "whole\n", "{limit}: {output}");
+            worked += 1;
+        } else {
+            assert_ne!(output.err(), "", "{limit}: {output}");
+        }
+    }
+    assert!(worked > 0);
+}

@@ -144,11 +144,25 @@ impl Output {
 /// std's own stdout keeps what comes after the last line break, and looks for it in everything.
 #[cfg(unix)]
 pub(super) fn unbuffered_stdout() -> Box<dyn Write + Send> {
-    use std::os::fd::AsFd;
-    match io::stdout().as_fd().try_clone_to_owned() {
-        Ok(stdout) => Box::new(std::fs::File::from(stdout)),
-        // Whoever closed it wants nothing of it.
-        Err(_) => Box::new(io::sink()),
+    Box::new(Stdout)
+}
+
+/// The descriptor itself, and not a second one: of those there may be none left.
+#[cfg(unix)]
+struct Stdout;
+
+#[cfg(unix)]
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match rustix::io::write(rustix::stdio::stdout(), bytes) {
+            // Whoever closed it wants nothing of it.
+            Err(rustix::io::Errno::BADF) => Ok(bytes.len()),
+            written => Ok(written?),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
