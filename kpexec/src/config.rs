@@ -56,8 +56,8 @@ pub struct Access {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Neither a file nor a service account.
-    #[error("no kubeconfig: neither --kubeconfig nor KUBECONFIG is given, and {} is not there", .0.display())]
-    None(PathBuf),
+    #[error("no kubeconfig: {} is not there", listed(.0))]
+    None(Vec<PathBuf>),
     /// The file cannot be read.
     #[error("cannot read the kubeconfig {}", path.display())]
     Read {
@@ -66,13 +66,13 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// The file cannot be used.
-    #[error("cannot load the kubeconfig {}", path.display())]
+    /// The file cannot be used. What is wrong with it is not repeated: it holds secrets.
+    #[error("{} is no kubeconfig: its YAML is wrong, or one of its values{place}", path.display())]
     Load {
         /// Which.
         path: PathBuf,
-        /// Why.
-        source: Box<KubeconfigError>,
+        /// Where in it, if that is known.
+        place: String,
     },
     /// Files of KUBECONFIG do not go together.
     #[error("cannot merge the files of KUBECONFIG")]
@@ -111,6 +111,14 @@ pub enum Error {
     /// The proxy.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
+}
+
+fn listed(files: &[PathBuf]) -> String {
+    let files: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    files.join(" or ")
 }
 
 /// Finds the cluster, as kubectl does: `--kubeconfig`, the files of KUBECONFIG, `~/.kube/config`;
@@ -158,26 +166,17 @@ fn read_files(file: Option<&Path>) -> Result<Option<Kubeconfig>, Error> {
     let read = |path: &Path| {
         Kubeconfig::read_from(path).map_err(|error| match error {
             KubeconfigError::ReadConfig(source, path) => Error::Read { path, source },
-            source => Error::Load {
+            other => Error::Load {
                 path: path.to_owned(),
-                source: Box::new(source),
+                place: place_of(&other.to_string()),
             },
         })
     };
     if let Some(path) = file {
         return read(path).map(Some);
     }
-    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
-    let listed: Vec<_> = std::env::split_paths(&listed)
-        .filter(|path| !path.as_os_str().is_empty())
-        .collect();
-    let files = if listed.is_empty() {
-        vec![default_file()]
-    } else {
-        listed
-    };
     let mut merged: Option<Kubeconfig> = None;
-    for path in files {
+    for path in files() {
         let next = match read(&path) {
             // As kubectl: a file of the list that is not there says nothing.
             Err(Error::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => continue,
@@ -191,15 +190,32 @@ fn read_files(file: Option<&Path>) -> Result<Option<Kubeconfig>, Error> {
     Ok(merged)
 }
 
-fn default_file() -> PathBuf {
-    std::env::home_dir()
-        .unwrap_or_default()
-        .join(".kube/config")
+/// Where a YAML error is, from its words: nothing else of them can be told.
+fn place_of(words: &str) -> String {
+    let line = words.split("line ").nth(1).unwrap_or_default();
+    let end = line.find(|c: char| !c.is_ascii_digit());
+    match &line[..end.unwrap_or(line.len())] {
+        "" => String::new(),
+        number => format!(" (line {number})"),
+    }
+}
+
+/// Those that KUBECONFIG names, else the one in the home directory.
+fn files() -> Vec<PathBuf> {
+    let listed = std::env::var_os("KUBECONFIG").unwrap_or_default();
+    let listed: Vec<_> = std::env::split_paths(&listed)
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    if listed.is_empty() {
+        let home = std::env::home_dir().unwrap_or_default();
+        return vec![home.join(".kube/config")];
+    }
+    listed
 }
 
 fn in_cluster() -> Result<Config, Error> {
     if std::env::var_os("KUBERNETES_SERVICE_HOST").is_none() {
-        return Err(Error::None(default_file()));
+        return Err(Error::None(files()));
     }
     Config::incluster().map_err(|source| Error::InCluster(Box::new(source)))
 }
@@ -376,5 +392,27 @@ users:
             ..Selection::default()
         };
         assert_eq!(error(&empty), "no server found for cluster \"empty\"");
+    }
+
+    #[test]
+    fn a_broken_file_is_not_repeated() {
+        let file = tempfile();
+        std::fs::write(
+            &file,
+            "apiVersion: v1\nusers:\n- user:\n    token: SECRET\n   x: y\n",
+        )
+        .unwrap();
+        let told = read_files(Some(&file)).unwrap_err();
+        std::fs::remove_file(&file).unwrap();
+        assert!(std::error::Error::source(&told).is_none());
+        let told = told.to_string();
+        assert!(
+            told.contains("(line ") && !told.contains("SECRET"),
+            "{told}"
+        );
+    }
+
+    fn tempfile() -> PathBuf {
+        std::env::temp_dir().join(format!("kpexec-config-{}", std::process::id()))
     }
 }
