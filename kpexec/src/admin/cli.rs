@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::agent;
-use crate::cli::{AccessArgs, parse_timeout};
+use crate::cli::{AccessArgs, parse_namespace, parse_timeout};
 
 /// Where nodepause is.
 #[derive(Debug, Args)]
@@ -16,7 +16,8 @@ pub struct PlaceArgs {
         long,
         visible_alias = "agent-namespace",
         value_name = "NAME",
-        default_value = agent::NAMESPACE
+        default_value = agent::NAMESPACE,
+        value_parser = parse_namespace
     )]
     pub namespace: String,
     /// Which cluster, as whom.

@@ -37,7 +37,13 @@ pub(super) async fn all(
 async fn greeting(cluster: &Cluster, agent: &Agent) -> Result<Hello, String> {
     let words = words(agent).map_err(|error| error.to_string())?;
     let stream = transport::open(cluster, agent, &words).await;
-    listen(stream.map_err(|error| error.to_string())?).await
+    // What to do about it is for the report to say.
+    let first = |error: transport::Error| {
+        let words = error.to_string();
+        let line = words.lines().next().unwrap_or_default();
+        line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    };
+    listen(stream.map_err(first)?).await
 }
 
 /// A session that is never begun: its words announce a Request frame that is not sent. It asks for

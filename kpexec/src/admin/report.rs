@@ -184,7 +184,7 @@ impl Report {
             }
             Agent::Silent { reason } => (
                 format!("its agent does not answer: {reason}"),
-                format!("kubectl -n {namespace} delete pod {pod} (another takes its place)"),
+                format!("{describe}; kubectl describe node {}", node.name),
             ),
             Agent::NotRunning { reason } if reason.contains("Image") => (
                 format!("the agent's image cannot be had: {reason}"),
@@ -288,11 +288,12 @@ fn missing(right: &Holding) -> Problem {
         namespace,
         ..
     } = right;
+    let role = format!("kpexec-{verb}-{}", resource.replace('/', "-"));
     Problem {
         what: format!("you may not {verb} {resource} in namespace {namespace}"),
         remedy: format!(
-            "kubectl -n {namespace} create role kpexec-{verb} --verb={verb} --resource={resource}, \
-             by an administrator, and a rolebinding of it"
+            "kubectl -n {namespace} create role {role} --verb={verb} --resource={resource} && \
+             kubectl -n {namespace} create rolebinding {role} --role={role} --user=YOU  # by an administrator"
         ),
     }
 }
@@ -390,7 +391,7 @@ mod tests {
                 ),
                 (
                     "d: its agent does not answer: gone",
-                    "kubectl -n kpexec delete pod np-d (another takes its place)"
+                    "kubectl -n kpexec describe pod np-d; kubectl describe node d"
                 ),
                 (
                     "a: its agent is cnsenter 1.2.3, which speaks another session protocol than \
