@@ -31,9 +31,10 @@ Examples:
   {} -f web.yaml -- id              in what a manifest describes
   tar c . | {} -i web-0 -- tar x -C /srv
 
-Exit status: the command's own; 128+N if it died of signal N; 1 if nothing was run;
-125 if the container could not be entered; 126 if the command cannot be executed;
-127 if it was not found; 255 if the connection was lost.";
+Exit status: the command's own; 128+N if it died of signal N; 124 after --timeout;
+1 if the pod or its agent was not reached, 125 if the container was not entered: nothing
+was run; 126 if the command cannot be executed; 127 if it was not found; 255 if the
+connection, or the output, was lost.";
 
 /// Run a command in any pod's container, with full privileges.
 #[derive(Debug, Parser)]
@@ -43,7 +44,6 @@ Exit status: the command's own; 128+N if it died of signal N; 1 if nothing was r
     about,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    disable_help_subcommand = true,
     args_override_self = true,
     arg_required_else_help = true
 )]
@@ -138,10 +138,15 @@ pub struct AgentArgs {
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterArgs {
     /// The namespace [default: the context's]
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = parse_namespace)]
     pub namespace: Option<String>,
     /// The namespace of the nodepause pods, and of the Job of --ephemeral
-    #[arg(long, value_name = "NAME", default_value = crate::agent::NAMESPACE)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = crate::agent::NAMESPACE,
+        value_parser = parse_namespace
+    )]
     pub agent_namespace: String,
     /// Which cluster, as whom.
     #[command(flatten)]
@@ -228,13 +233,13 @@ pub fn parse(program: Program, args: &[OsString]) -> Result<Invocation, clap::Er
     let matches = command(program).try_get_matches_from(args);
     let matches = matches.map_err(|error| match is_sub {
         true => error,
-        false => say_separator(program, error),
+        false => say_separator(program, error, args),
     })?;
     let cli = Cli::from_arg_matches(&matches)?;
     match (cli.completion, cli.command) {
         (Some(shell), _) => Ok(Invocation::Completion(shell)),
         (None, Some(sub)) => Ok(Invocation::Sub(Box::new(sub))),
-        (None, None) => Err(no_separator(program)),
+        (None, None) => Err(no_separator(program, args)),
     }
 }
 
@@ -256,22 +261,30 @@ pub fn parse_unfinished(args: &[OsString]) -> Option<ExecArgs> {
 }
 
 /// What somebody who is used to `docker exec` needs to hear, instead of what clap makes of it.
-fn say_separator(program: Program, error: clap::Error) -> clap::Error {
+fn say_separator(program: Program, error: clap::Error, args: &[OsString]) -> clap::Error {
     let names_flag = |value: &ContextValue| value.to_string().starts_with('-');
     match error.kind() {
         ErrorKind::UnknownArgument
             if !error.get(ContextKind::InvalidArg).is_some_and(names_flag) =>
         {
-            no_separator(program)
+            no_separator(program, args)
         }
         _ => error,
     }
 }
 
-fn no_separator(program: Program) -> clap::Error {
-    missing(&format!(
-        "no \"--\" before a command; write {program} [OPTIONS] (POD | TYPE/NAME) -- COMMAND [ARG...]",
-    ))
+fn no_separator(program: Program, args: &[OsString]) -> clap::Error {
+    let later = args.iter().skip(2).find(|word| is_subcommand(word));
+    missing(&match later {
+        Some(sub) => format!(
+            "no \"--\" before a command; if {sub:?} is none, it comes first: {program} {} [OPTIONS]",
+            sub.display()
+        ),
+        None => format!(
+            "no \"--\" before a command; write {program} [OPTIONS] (POD | TYPE/NAME) -- COMMAND \
+             [ARG...]"
+        ),
+    })
 }
 
 fn missing(text: &str) -> clap::Error {
@@ -333,7 +346,8 @@ impl ExecArgs {
             pod_running_timeout: self.pod_running_timeout,
             request_timeout: self.cluster.access.request_timeout,
             selection: self.cluster.access.selection(),
-            namespace: self.cluster.namespace,
+            // As kubectl: none is meant by an empty one.
+            namespace: self.cluster.namespace.filter(|name| !name.is_empty()),
             agent_namespace: self.cluster.agent_namespace,
         })
     }
@@ -346,6 +360,15 @@ impl ExecArgs {
             tty: wanted && caller.stdin_is_tty,
             tty_refused: wanted && !caller.stdin_is_tty,
         }
+    }
+}
+
+/// The name of a namespace, as far as it could be one in a path (RFC 1123 labels).
+pub(crate) fn parse_namespace(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    match text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("only letters, digits and \"-\" occur in a namespace's name".to_owned()),
     }
 }
 

@@ -69,6 +69,9 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Agent(error) => error.hint(),
+            Self::Session(session::Error::NoHello { .. }) => {
+                Some("kpexec check says more about the agents".to_owned())
+            }
             Self::Ephemeral(error) => error.hint(),
             Self::Config(config::Error::None(_))
             | Self::Admin(admin::Error::Config(config::Error::None(_))) => {

@@ -66,6 +66,14 @@ fn what_is_missing_is_told() {
             error(words)
         );
     }
+    let later = error(&["--kubeconfig", "f", "check"]);
+    assert!(later.contains("it comes first: kpexec check"), "{later}");
+    for namespace in ["../x", "a/b", "a?x="] {
+        let told = error(&["-n", namespace, "web", "--", "id"]);
+        assert!(told.contains("in a namespace's name"), "{told}");
+    }
+    let none = request(&["-n", "", "web", "--", "id"], &Caller::default());
+    assert_eq!(none.namespace, None);
     assert!(error(&["web", "--"]).contains("at least one command for the container"));
     assert!(error(&["--", "id"]).contains("pod, type/name or --filename must be specified"));
     assert!(!error(&["--nonsense"]).contains("no \"--\""));

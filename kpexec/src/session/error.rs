@@ -9,7 +9,10 @@ use cnsenter_protocol::{Failure, Hello, PROTOCOL, exit};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// cnsenter did not start, or something else did.
-    #[error("cnsenter did not answer on node {node}: {reason}")]
+    #[error(
+        "cnsenter did not answer on node {node}: {}",
+        if reason.is_empty() { "it ended without a word" } else { reason }
+    )]
     NoHello {
         /// The node.
         node: String,

@@ -5,6 +5,7 @@ use cnsenter_protocol::{Control, Decoder, Exit, Failure, FailureKind, Item, PROT
 
 use super::client::Session;
 use super::{Error, SESSION};
+use crate::error::printable;
 use crate::transport::Incoming;
 
 impl Session {
@@ -14,7 +15,7 @@ impl Session {
         match item {
             Some(Incoming::Stream(bytes)) => self.decode(&bytes),
             Some(Incoming::Diagnostics(bytes)) => {
-                self.tell(String::from_utf8_lossy(&bytes).trim_end());
+                self.tell(&printable(String::from_utf8_lossy(&bytes).trim_end()));
                 Ok(None)
             }
             Some(Incoming::End(reason)) => Err(self.lost(reason)),

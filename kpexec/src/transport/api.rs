@@ -3,6 +3,8 @@
 //! Subprotocol v4 alone is offered: our own frames have the half close that v5 adds, and v4 costs
 //! the kubelet less than half. kube's own exec is not used: it stops when both directions are busy.
 
+use std::io;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -359,6 +361,10 @@ fn message(bytes: &[u8]) -> Message {
 
 fn describe(error: &tungstenite::Error) -> String {
     match error {
+        // TLS calls it an attack; it is what is seen of a server that is killed.
+        tungstenite::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the connection was closed".to_owned()
+        }
         tungstenite::Error::Io(error) => error.to_string(),
         tungstenite::Error::Protocol(
             tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
