@@ -168,7 +168,7 @@ fn read_files(file: Option<&Path>) -> Result<Option<Kubeconfig>, Error> {
             KubeconfigError::ReadConfig(source, path) => Error::Read { path, source },
             other => Error::Load {
                 path: path.to_owned(),
-                place: place_of(&other.to_string()),
+                place: place_of(&other),
             },
         })
     };
@@ -190,14 +190,13 @@ fn read_files(file: Option<&Path>) -> Result<Option<Kubeconfig>, Error> {
     Ok(merged)
 }
 
-/// Where a YAML error is, from its words: nothing else of them can be told.
-fn place_of(words: &str) -> String {
-    let line = words.split("line ").nth(1).unwrap_or_default();
-    let end = line.find(|c: char| !c.is_ascii_digit());
-    match &line[..end.unwrap_or(line.len())] {
-        "" => String::new(),
-        number => format!(" (line {number})"),
-    }
+/// Where in a file an error is: of its words nothing can be told, for they repeat the file.
+fn place_of(error: &KubeconfigError) -> String {
+    let location = match error {
+        KubeconfigError::Parse(error) => error.location(),
+        _ => None,
+    };
+    location.map_or(String::new(), |at| format!(" (line {})", at.line()))
 }
 
 /// Those that KUBECONFIG names, else the one in the home directory.
