@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
-use crate::admin::{CheckArgs, InstallArgs, UninstallArgs, VersionArgs};
+use crate::admin::{InstallArgs, TellArgs, UninstallArgs};
 use crate::completion::Shell;
 use crate::config::Selection;
 use crate::manifest::Wish;
@@ -67,9 +67,9 @@ pub enum Sub {
     /// Remove what install made
     Uninstall(UninstallArgs),
     /// See whether kpexec can work in this cluster, and say what to do if not
-    Check(CheckArgs),
+    Check(TellArgs),
     /// Print the versions of kpexec and of its agents
-    Version(VersionArgs),
+    Version(TellArgs),
 }
 
 /// Running a command.

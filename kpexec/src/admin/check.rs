@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::report::{self, Holding, Report, Server};
 use super::rollout::node_of;
-use super::{CheckArgs, Error, Format, Place, nodes, print, probe};
+use super::{Error, Format, Place, TellArgs, nodes, print, probe};
 use crate::agent::{self, Agent};
 use crate::cluster::Right;
 
@@ -17,7 +17,7 @@ use crate::cluster::Right;
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// Looks at everything that a command needs on its way.
-pub(super) async fn run(args: CheckArgs) -> Result<u8, Error> {
+pub(super) async fn run(args: TellArgs) -> Result<u8, Error> {
     let place = args.place.open(false)?;
     let version: Info = place.cluster.get("/version").await?;
     let report = Report {

@@ -65,20 +65,9 @@ pub struct UninstallArgs {
     pub place: PlaceArgs,
 }
 
-/// `kpexec check`.
+/// `kpexec check` and `kpexec version`, which only tell.
 #[derive(Debug, Args)]
-pub struct CheckArgs {
-    /// How to print it
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Format,
-    /// Where.
-    #[command(flatten)]
-    pub place: PlaceArgs,
-}
-
-/// `kpexec version`.
-#[derive(Debug, Args)]
-pub struct VersionArgs {
+pub struct TellArgs {
     /// How to print it
     #[arg(short, long, value_enum, default_value_t)]
     pub output: Format,

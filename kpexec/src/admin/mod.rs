@@ -14,7 +14,7 @@ mod version;
 
 use std::io::{self, Write};
 
-pub use cli::{CheckArgs, Format, InstallArgs, PlaceArgs, UninstallArgs, VersionArgs};
+pub use cli::{Format, InstallArgs, PlaceArgs, TellArgs, UninstallArgs};
 pub use error::Error;
 
 use crate::cli::Sub;

@@ -8,9 +8,9 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use super::report::listed;
-use super::{Error, Format, PlaceArgs, VersionArgs, print, probe};
+use super::{Error, Format, PlaceArgs, TellArgs, print, probe};
 use crate::agent::{self, Agent};
-use crate::error::{printable, say};
+use crate::stderr::{printable, say};
 
 /// How long all of a cluster may take: nobody waits for a version.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ struct Agents {
 type Answer = (Vec<Agents>, Option<String>);
 
 /// Prints versions. Ours is known whatever the cluster says.
-pub(super) async fn run(args: VersionArgs) -> Result<u8, Error> {
+pub(super) async fn run(args: TellArgs) -> Result<u8, Error> {
     let (agents, error) = match timeout(LIMIT, ask(args.place)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => (Vec::new(), Some(in_words(&error))),
