@@ -18,6 +18,7 @@ pub mod report;
 pub mod request;
 pub mod run;
 pub mod session;
+mod stderr;
 pub mod target;
 pub mod trace;
 pub mod transport;

@@ -12,7 +12,7 @@ use crossterm::style::Print;
 use crossterm::terminal::{self, Clear, ClearType};
 use tokio::task::JoinHandle;
 
-use crate::error::{printable, say};
+use crate::stderr::{printable, say};
 
 /// Whoever waits no longer than this need not know for what.
 const PATIENCE: Duration = Duration::from_millis(300);

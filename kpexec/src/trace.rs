@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt::Display;
 use std::time::Instant;
 
-use crate::error::{printable, say};
+use crate::stderr::{printable, say};
 
 /// Where the steps of one run are told, if anybody asked.
 pub struct Trace {

@@ -9,8 +9,8 @@ use super::progress::Progress;
 use super::rollout::{self, Rollout};
 use super::{Error, InstallArgs, Place, print};
 use crate::cluster::{self, Apply};
-use crate::error::say;
 use crate::manifest::{self, Object, PART_OF, Wish};
+use crate::stderr::say;
 
 /// How often it is asked how far things are.
 const POLL: Duration = Duration::from_secs(1);

@@ -3,8 +3,8 @@
 
 use std::io::{self, IsTerminal};
 
-use crate::error::{printable, say};
 use crate::report::Report;
+use crate::stderr::{printable, say};
 
 /// The line, or the lines.
 pub(super) struct Progress {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::agent::option;
 use crate::cluster::Right;
-use crate::error::printable;
+use crate::stderr::printable;
 
 /// How many names a line has before it only counts the others.
 const NAMES: usize = 5;

@@ -9,7 +9,7 @@ use clap_complete::env::{EnvCompleter, Fish, Powershell, Zsh};
 
 use super::line::Line;
 use super::{Asker, INDEX, VARIABLE};
-use crate::error::printable;
+use crate::stderr::printable;
 
 /// A shell that completes words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

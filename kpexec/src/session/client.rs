@@ -15,7 +15,7 @@ use super::pulse::Pulse;
 use super::signals::{self, Event, Signals};
 use super::terminal::{self, Terminal};
 use super::{Ending, Error, Options, Streams, input};
-use crate::error::say;
+use crate::stderr::say;
 use crate::transport::{Duplex, Incoming};
 
 /// How long cnsenter may take to greet: the runtime has to start it on the node.

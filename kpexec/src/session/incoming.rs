@@ -5,7 +5,7 @@ use cnsenter_protocol::{Control, Decoder, Exit, Failure, FailureKind, Item, PROT
 
 use super::client::Session;
 use super::{Error, SESSION};
-use crate::error::printable;
+use crate::stderr::printable;
 use crate::transport::Incoming;
 
 impl Session {

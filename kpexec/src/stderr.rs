@@ -1,0 +1,41 @@
+//! Lines on stderr, for people.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+
+/// Text with its line breaks, but nothing else that moves a terminal (CVE-2021-25743): names and
+/// messages come from the cluster.
+#[must_use]
+pub(crate) fn printable(text: &str) -> String {
+    let plain = |c: char| c == '\n' || !(c.is_control() || is_format(c));
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if plain(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_default());
+        }
+    }
+    shown
+}
+
+/// Invisible characters that reorder the text around them (CVE-2021-42574).
+fn is_format(c: char) -> bool {
+    matches!(u32::from(c), 0x61c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff)
+}
+
+/// A line on stderr, by one write. Nobody is left to be told if that fails, and no reason to end.
+pub(crate) fn say(text: impl Display) {
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_moves_a_terminal_is_shown() {
+        assert_eq!(printable("a\u{1b}[2Jb\nc\r"), "a\\u{1b}[2Jb\nc\\r");
+        assert_eq!(printable("größe\u{202e}"), "größe\\u{202e}");
+    }
+}
