@@ -10,18 +10,20 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
-use crate::admin::{InstallArgs, TellArgs, UninstallArgs};
+use crate::admin;
 use crate::completion::Shell;
 use crate::config::Selection;
+use crate::error::Error as Failure;
 use crate::manifest::Wish;
 use crate::program::Program;
 use crate::request::{Caller, Error, Io, Named, Object, Options, Request};
+use crate::settings::{ConfigArgs, Settings};
 
 /// In each line a program's name is put in for `{}`.
 const USAGE: &str = "\
 {} [OPTIONS] (POD | TYPE/NAME | -f FILE) [-c CONTAINER] -- COMMAND [ARG...]
        {} -C bash|zsh|fish|powershell
-       {} (install | uninstall | check | version) [OPTIONS]";
+       {} (install | uninstall | check | version | config) [OPTIONS]";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,14 +64,12 @@ pub struct Cli {
 /// What is there besides running a command.
 #[derive(Debug, Subcommand)]
 pub enum Sub {
-    /// Put nodepause, kpexec's agent, on every node, or update it
-    Install(InstallArgs),
-    /// Remove what install made
-    Uninstall(UninstallArgs),
-    /// See whether kpexec can work in this cluster, and say what to do if not
-    Check(TellArgs),
-    /// Print the versions of kpexec and of its agents
-    Version(TellArgs),
+    /// What an administrator does.
+    #[command(flatten)]
+    Admin(Box<admin::Task>),
+    /// Say what holds for every run
+    #[command(subcommand)]
+    Config(ConfigArgs),
 }
 
 /// Running a command.
@@ -208,29 +208,52 @@ pub enum Invocation {
     /// Print a shell's script.
     Completion(Shell),
     /// Do something else.
-    Sub(Box<Sub>),
+    Sub(Sub),
 }
 
 /// Reads the command line. A line with "--" runs a command, whatever the pod is called.
 ///
 /// # Errors
-/// clap's, which also carry `--help` and `--version`.
-pub fn parse(program: Program, args: &[OsString]) -> Result<Invocation, clap::Error> {
-    if args.iter().any(|a| a == "--") {
-        let matches = exec_command(program).try_get_matches_from(args)?;
-        let exec = ExecArgs::from_arg_matches(&matches)?;
-        if exec.command.is_empty() {
-            return Err(missing(
-                "you must specify at least one command for the container",
-            ));
-        }
-        if exec.target.is_none() && exec.filename.is_none() {
-            return Err(missing("pod, type/name or --filename must be specified"));
-        }
-        return Ok(Invocation::Exec(Box::new(exec)));
+/// clap's, which also carry `--help` and `--version`; those of settings.
+pub fn parse(
+    program: Program,
+    args: &[OsString],
+    settings: &Settings,
+) -> Result<Invocation, Failure> {
+    let runs = args.iter().any(|a| a == "--");
+    let command = match runs {
+        true => exec_command(program),
+        false => command(program),
+    };
+    let command = settings.apply(command)?;
+    let read = match runs {
+        true => read_exec(command, args),
+        false => read_sub(program, command, args),
+    };
+    read.map_err(Failure::Usage)
+}
+
+fn read_exec(command: clap::Command, args: &[OsString]) -> Result<Invocation, clap::Error> {
+    let matches = command.try_get_matches_from(args)?;
+    let exec = ExecArgs::from_arg_matches(&matches)?;
+    if exec.command.is_empty() {
+        return Err(missing(
+            "you must specify at least one command for the container",
+        ));
     }
+    if exec.target.is_none() && exec.filename.is_none() {
+        return Err(missing("pod, type/name or --filename must be specified"));
+    }
+    Ok(Invocation::Exec(Box::new(exec)))
+}
+
+fn read_sub(
+    program: Program,
+    command: clap::Command,
+    args: &[OsString],
+) -> Result<Invocation, clap::Error> {
     let is_sub = args.get(1).is_some_and(|word| is_subcommand(word));
-    let matches = command(program).try_get_matches_from(args);
+    let matches = command.try_get_matches_from(args);
     let matches = matches.map_err(|error| match is_sub {
         true => error,
         false => say_separator(program, error, args),
@@ -238,7 +261,7 @@ pub fn parse(program: Program, args: &[OsString]) -> Result<Invocation, clap::Er
     let cli = Cli::from_arg_matches(&matches)?;
     match (cli.completion, cli.command) {
         (Some(shell), _) => Ok(Invocation::Completion(shell)),
-        (None, Some(sub)) => Ok(Invocation::Sub(Box::new(sub))),
+        (None, Some(sub)) => Ok(Invocation::Sub(sub)),
         (None, None) => Err(no_separator(program, args)),
     }
 }

@@ -6,7 +6,9 @@ use cnsenter_protocol::exit::NOTHING_RAN;
 
 use crate::program::Program;
 use crate::stderr::{printable, say};
-use crate::{admin, agent, cluster, config, ephemeral, request, session, target, transport};
+use crate::{
+    admin, agent, cluster, config, ephemeral, request, session, settings, target, transport,
+};
 
 /// What ended kpexec before, or instead of, its command.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,9 @@ pub enum Error {
     /// One of its values is.
     #[error(transparent)]
     Request(#[from] request::Error),
+    /// What holds for every run does not.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
     /// No cluster.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -44,6 +49,9 @@ pub enum Error {
     /// The session failed.
     #[error(transparent)]
     Session(#[from] session::Error),
+    /// stdout is full.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
     /// A step of our own failed.
     #[error("cannot {what}")]
     System {
@@ -68,6 +76,7 @@ impl Error {
 
     fn hint(&self) -> Option<String> {
         match self {
+            Self::Settings(error) => error.hint(),
             Self::Agent(error) => error.hint(),
             Self::Session(session::Error::NoHello { .. }) => {
                 Some("kpexec check says more about the agents".to_owned())

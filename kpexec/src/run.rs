@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use crate::agent::Agent;
-use crate::cli::{ExecArgs, Invocation};
+use crate::cli::{ExecArgs, Invocation, Sub};
 use crate::cluster::Cluster;
 use crate::completion::Asker;
 use crate::ephemeral::Job;
@@ -15,11 +15,12 @@ use crate::program::Program;
 use crate::report::Report;
 use crate::request::{Caller, Named, Object, Request};
 use crate::session::{Ending, Interrupts, Options};
+use crate::settings::{ConfigArgs, Settings};
 use crate::stderr::{printable, say};
 use crate::target::{Manifest, Target, Wanted};
 use crate::trace::Trace;
 use crate::transport::Duplex;
-use crate::{admin, agent, cli, completion, config, session, target, transport};
+use crate::{admin, agent, cli, completion, config, session, settings, target, transport};
 
 /// Runs kpexec.
 #[must_use]
@@ -41,22 +42,35 @@ pub fn main() -> ExitCode {
 }
 
 fn run(program: Program, args: &[OsString]) -> Result<u8, Error> {
-    match cli::parse(program, args).map_err(Error::Usage)? {
-        Invocation::Exec(exec) => start(*exec),
-        Invocation::Sub(sub) => Ok(on_one_thread(admin::run(*sub))??),
+    // A wrong word, and help, are told whatever is set.
+    let mut invocation = cli::parse(program, args, &Settings::default())?;
+    let caller = caller();
+    let mut settings = Settings::default();
+    if !matches!(invocation, Invocation::Completion(_)) {
+        settings = Settings::load(&caller.env)?;
+    }
+    if !settings.is_empty() {
+        invocation = cli::parse(program, args, &settings)?;
+    }
+    match invocation {
+        Invocation::Exec(exec) => start(*exec, &caller),
+        Invocation::Sub(sub) => match sub {
+            Sub::Admin(task) => Ok(on_one_thread(admin::run(*task))??),
+            Sub::Config(ConfigArgs::Show(args)) => {
+                settings::show(&settings, args).map_err(Error::Output)?;
+                Ok(0)
+            }
+        },
         Invocation::Completion(shell) => {
             let written = completion::write_script(shell, &mut io::stdout());
-            written.map_err(|source| Error::System {
-                what: "write the script",
-                source,
-            })?;
+            written.map_err(Error::Output)?;
             Ok(0)
         }
     }
 }
 
-fn start(exec: ExecArgs) -> Result<u8, Error> {
-    let request = exec.into_request(&caller())?;
+fn start(exec: ExecArgs, caller: &Caller) -> Result<u8, Error> {
+    let request = exec.into_request(caller)?;
     let ending = on_one_thread(execute(&request))??;
     tell(&ending);
     Ok(ending.code())

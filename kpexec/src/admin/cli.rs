@@ -2,10 +2,23 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::agent;
 use crate::cli::{AccessArgs, parse_namespace, parse_timeout};
+
+/// What an administrator asks for.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Put nodepause, kpexec's agent, on every node, or update it
+    Install(InstallArgs),
+    /// Remove what install made
+    Uninstall(UninstallArgs),
+    /// See whether kpexec can work in this cluster, and say what to do if not
+    Check(TellArgs),
+    /// Print the versions of kpexec and of its agents
+    Version(TellArgs),
+}
 
 /// Where nodepause is.
 #[derive(Debug, Args)]

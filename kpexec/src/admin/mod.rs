@@ -14,10 +14,9 @@ mod version;
 
 use std::io::{self, Write};
 
-pub use cli::{Format, InstallArgs, PlaceArgs, TellArgs, UninstallArgs};
+pub use cli::{Format, InstallArgs, PlaceArgs, Task, TellArgs, UninstallArgs};
 pub use error::Error;
 
-use crate::cli::Sub;
 use crate::cluster::Cluster;
 use crate::config::{self, Selection};
 
@@ -25,12 +24,12 @@ use crate::config::{self, Selection};
 ///
 /// # Errors
 /// When it did not come to pass.
-pub async fn run(sub: Sub) -> Result<u8, Error> {
-    match sub {
-        Sub::Install(args) => install::run(args).await,
-        Sub::Uninstall(args) => uninstall::run(args).await,
-        Sub::Check(args) => check::run(args).await,
-        Sub::Version(args) => version::run(args).await,
+pub async fn run(task: Task) -> Result<u8, Error> {
+    match task {
+        Task::Install(args) => install::run(args).await,
+        Task::Uninstall(args) => uninstall::run(args).await,
+        Task::Check(args) => check::run(args).await,
+        Task::Version(args) => version::run(args).await,
     }
 }
 

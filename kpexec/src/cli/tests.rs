@@ -6,8 +6,8 @@ fn args(words: &[&str]) -> Vec<OsString> {
     ["kpexec"].iter().chain(words).map(OsString::from).collect()
 }
 
-fn read(words: &[&str]) -> Result<Invocation, clap::Error> {
-    parse(Program::Kpexec, &args(words))
+fn read(words: &[&str]) -> Result<Invocation, Failure> {
+    parse(Program::Kpexec, &args(words), &Settings::default())
 }
 
 fn request(words: &[&str], caller: &Caller) -> Request {
@@ -34,7 +34,9 @@ fn a_pod_may_be_called_like_a_subcommand() {
     assert_eq!(request.target, Object::Named(named));
     assert_eq!(request.command, ["id"]);
     let sub = read(&["version"]);
-    assert!(matches!(sub, Ok(Invocation::Sub(sub)) if matches!(*sub, Sub::Version(_))));
+    assert!(
+        matches!(sub, Ok(Invocation::Sub(Sub::Admin(task))) if matches!(*task, admin::Task::Version(_)))
+    );
     assert!(error(&["check", "extra"]).contains("unexpected argument 'extra'"));
 }
 
@@ -50,10 +52,10 @@ fn an_agent_of_ones_own_is_asked_for() {
 #[test]
 fn the_agents_namespace_has_two_names() {
     for flag in ["-n", "--namespace", "--agent-namespace"] {
-        let Ok(Invocation::Sub(sub)) = read(&["install", flag, "tools"]) else {
+        let Ok(Invocation::Sub(Sub::Admin(task))) = read(&["install", flag, "tools"]) else {
             panic!("{flag}");
         };
-        assert!(matches!(*sub, Sub::Install(install) if install.place.namespace == "tools"));
+        assert!(matches!(*task, admin::Task::Install(it) if it.place.namespace == "tools"));
     }
 }
 
@@ -83,7 +85,7 @@ fn what_is_missing_is_told() {
 #[test]
 fn the_name_is_that_of_the_program() {
     let help = |program| {
-        let error = parse(program, &args(&["--help"])).unwrap_err();
+        let error = parse(program, &args(&["--help"]), &Settings::default()).unwrap_err();
         error.to_string()
     };
     let usage = "Usage: kubectl pexec [OPTIONS] (POD | TYPE/NAME | -f FILE)";
@@ -94,7 +96,8 @@ fn the_name_is_that_of_the_program() {
     );
     assert!(!help(Program::Plugin).contains("  kpexec"));
     assert!(help(Program::Kpexec).contains("\n  kpexec web-0 -- ip addr"));
-    let error = parse(Program::Plugin, &args(&["web", "id"])).unwrap_err();
+    let words = args(&["web", "id"]);
+    let error = parse(Program::Plugin, &words, &Settings::default()).unwrap_err();
     assert!(
         error
             .to_string()
