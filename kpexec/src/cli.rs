@@ -11,6 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::admin;
+use crate::cache::{AgeArgs, CacheArgs};
 use crate::completion::Shell;
 use crate::config::Selection;
 use crate::error::Error as Failure;
@@ -23,7 +24,7 @@ use crate::settings::{ConfigArgs, Settings};
 const USAGE: &str = "\
 {} [OPTIONS] (POD | TYPE/NAME | -f FILE) [-c CONTAINER] -- COMMAND [ARG...]
        {} -C bash|zsh|fish|powershell
-       {} (install | uninstall | check | version | config) [OPTIONS]";
+       {} (install | uninstall | check | version | config | cache) [OPTIONS]";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,10 +67,13 @@ pub struct Cli {
 pub enum Sub {
     /// What an administrator does.
     #[command(flatten)]
-    Admin(Box<admin::Task>),
+    Admin(admin::Task),
     /// Say what holds for every run
     #[command(subcommand)]
     Config(ConfigArgs),
+    /// What is remembered of a cluster, for when its API server does not answer
+    #[command(subcommand)]
+    Cache(CacheArgs),
 }
 
 /// Running a command.
@@ -113,6 +117,9 @@ pub struct ExecArgs {
     /// How to reach the cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// What is remembered of it.
+    #[command(flatten)]
+    pub cache: AgeArgs,
     /// What cnsenter is told.
     #[command(flatten)]
     pub options: Options,
@@ -208,7 +215,7 @@ pub enum Invocation {
     /// Print a shell's script.
     Completion(Shell),
     /// Do something else.
-    Sub(Sub),
+    Sub(Box<Sub>),
 }
 
 /// Reads the command line. A line with "--" runs a command, whatever the pod is called.
@@ -261,7 +268,7 @@ fn read_sub(
     let cli = Cli::from_arg_matches(&matches)?;
     match (cli.completion, cli.command) {
         (Some(shell), _) => Ok(Invocation::Completion(shell)),
-        (None, Some(sub)) => Ok(Invocation::Sub(sub)),
+        (None, Some(sub)) => Ok(Invocation::Sub(Box::new(sub))),
         (None, None) => Err(no_separator(program, args)),
     }
 }
@@ -372,6 +379,7 @@ impl ExecArgs {
             // As kubectl: none is meant by an empty one.
             namespace: self.cluster.namespace.filter(|name| !name.is_empty()),
             agent_namespace: self.cluster.agent_namespace,
+            cache_age: self.cache.cache_age,
         })
     }
 

@@ -44,8 +44,30 @@ pub struct Names {
     pub users: Vec<String>,
 }
 
+/// A cluster and a user, as far as they are told from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The API server.
+    pub server: String,
+    /// The certificates that its own is checked with, as DER.
+    pub authority: Vec<u8>,
+    /// The kubeconfig's user, and as whom that acts.
+    pub user: String,
+}
+
+/// What is known of a cluster without having credentials for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Which it is.
+    pub identity: Identity,
+    /// The namespace that holds where none is given.
+    pub namespace: String,
+}
+
 /// A cluster, and who we are there.
 pub struct Access {
+    /// Which it is.
+    pub identity: Identity,
     /// For kube's client; proxies and exec plugins are resolved already.
     pub config: Config,
     /// The proxy to go through.
@@ -127,10 +149,12 @@ fn listed(files: &[PathBuf]) -> String {
 /// # Errors
 /// When there is none, or it cannot be used.
 pub fn load(selection: &Selection) -> Result<Access, Error> {
-    let (mut config, proxy) = match read_files(selection.file.as_deref())? {
-        Some(kubeconfig) => from_kubeconfig(kubeconfig, selection)?,
-        None => (in_cluster()?, None),
-    };
+    let Found {
+        mut config,
+        proxy,
+        user,
+    } = find(selection)?;
+    let identity = identity(&config, &user, selection);
     if let Some(user) = &selection.as_user {
         config.auth_info.impersonate = Some(user.clone());
     }
@@ -145,7 +169,57 @@ pub fn load(selection: &Selection) -> Result<Access, Error> {
         Some(url) => Some(Proxy::new(&url)?),
         None => proxy::from_environment(&config.cluster_url, |name| std::env::var(name).ok())?,
     };
-    Ok(Access { config, proxy })
+    Ok(Access {
+        identity,
+        config,
+        proxy,
+    })
+}
+
+/// What is known of the cluster that [`load`] finds; nobody is asked for credentials.
+///
+/// # Errors
+/// When there is none.
+pub fn known(selection: &Selection) -> Result<Known, Error> {
+    let Found { config, user, .. } = find(selection)?;
+    Ok(Known {
+        identity: identity(&config, &user, selection),
+        namespace: config.default_namespace,
+    })
+}
+
+/// A cluster, and the kubeconfig's user there.
+struct Found {
+    config: Config,
+    /// The cluster's own.
+    proxy: Option<String>,
+    user: String,
+}
+
+fn find(selection: &Selection) -> Result<Found, Error> {
+    match read_files(selection.file.as_deref())? {
+        Some(kubeconfig) => from_kubeconfig(kubeconfig, selection),
+        None => Ok(Found {
+            config: in_cluster()?,
+            proxy: None,
+            user: "this pod".to_owned(),
+        }),
+    }
+}
+
+fn identity(config: &Config, user: &str, selection: &Selection) -> Identity {
+    let acts = selection.as_user.as_ref();
+    Identity {
+        server: config.cluster_url.to_string(),
+        authority: config
+            .root_cert
+            .iter()
+            .flatten()
+            .flatten()
+            .copied()
+            .collect(),
+        user: acts.map_or_else(|| user.to_owned(), |other| format!("{user} as {other}")),
+    }
 }
 
 /// What there is to choose from: in this file, else where [`load`] looks.
@@ -221,15 +295,13 @@ fn in_cluster() -> Result<Config, Error> {
 
 /// The configuration, and its own proxy. kube's loader asks NO_PROXY about the proxy instead of the
 /// server, and fails on a trailing comma there: so the parts are put together here.
-fn from_kubeconfig(
-    kubeconfig: Kubeconfig,
-    selection: &Selection,
-) -> Result<(Config, Option<String>), Error> {
+fn from_kubeconfig(kubeconfig: Kubeconfig, selection: &Selection) -> Result<Found, Error> {
     let Parts {
         context,
         name,
         cluster,
         user,
+        user_name,
     } = choose(kubeconfig, selection)?;
     let server = cluster.server.clone().filter(|url| !url.is_empty());
     let server = server.ok_or_else(|| Error::NoServer(name.clone()))?;
@@ -248,7 +320,11 @@ fn from_kubeconfig(
     config.accept_invalid_certs = cluster.insecure_skip_tls_verify.unwrap_or(false);
     config.tls_server_name = cluster.tls_server_name.clone();
     config.auth_info = user;
-    Ok((config, cluster.proxy_url.filter(|url| !url.is_empty())))
+    Ok(Found {
+        config,
+        proxy: cluster.proxy_url.filter(|url| !url.is_empty()),
+        user: user_name,
+    })
 }
 
 /// The entries of a kubeconfig that are used.
@@ -258,6 +334,7 @@ struct Parts {
     name: String,
     cluster: Cluster,
     user: AuthInfo,
+    user_name: String,
 }
 
 fn choose(kubeconfig: Kubeconfig, selection: &Selection) -> Result<Parts, Error> {
@@ -284,16 +361,18 @@ fn choose(kubeconfig: Kubeconfig, selection: &Selection) -> Result<Parts, Error>
         .and_then(|c| c.cluster)
         .ok_or_else(|| missing("cluster", &name))?;
 
-    let user = match named(&selection.user).or_else(|| named(&context.user)) {
+    let user_name = named(&selection.user).or_else(|| named(&context.user));
+    let user = match &user_name {
         Some(name) => {
-            let user = kubeconfig.auth_infos.into_iter().find(|u| u.name == name);
+            let user = kubeconfig.auth_infos.into_iter().find(|u| u.name == *name);
             user.and_then(|u| u.auth_info)
-                .ok_or_else(|| missing("auth info", &name))?
+                .ok_or_else(|| missing("auth info", name))?
         }
         None => AuthInfo::default(),
     };
     Ok(Parts {
         user: with_cluster_info(user, &cluster, &name)?,
+        user_name: user_name.unwrap_or_default(),
         context,
         name,
         cluster,
@@ -350,6 +429,11 @@ users:
 ";
 
     fn config(selection: &Selection) -> Result<(Config, Option<String>), Error> {
+        let found = found(selection)?;
+        Ok((found.config, found.proxy))
+    }
+
+    fn found(selection: &Selection) -> Result<Found, Error> {
         from_kubeconfig(Kubeconfig::from_yaml(FILE).unwrap(), selection)
     }
 
@@ -391,6 +475,21 @@ users:
             ..Selection::default()
         };
         assert_eq!(error(&empty), "no server found for cluster \"empty\"");
+    }
+
+    #[test]
+    fn clusters_and_users_are_told_apart() {
+        let identity = |selection: &Selection| {
+            let found = found(selection).unwrap();
+            let Identity { server, user, .. } = identity(&found.config, &found.user, selection);
+            [server, user]
+        };
+        assert_eq!(identity(&Selection::default()), ["https://a:6443/", "me"]);
+        let other = Selection {
+            as_user: Some("you".into()),
+            ..context("two")
+        };
+        assert_eq!(identity(&other), ["https://b:6443/base", "me as you"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use cnsenter_protocol::exit::NOTHING_RAN;
 use crate::program::Program;
 use crate::stderr::{printable, say};
 use crate::{
-    admin, agent, cluster, config, ephemeral, request, session, settings, target, transport,
+    admin, agent, cache, cluster, config, ephemeral, request, session, settings, target, transport,
 };
 
 /// What ended kpexec before, or instead of, its command.
@@ -37,6 +37,9 @@ pub enum Error {
     /// The one that was to be there for this command alone.
     #[error(transparent)]
     Ephemeral(#[from] ephemeral::Error),
+    /// What is remembered.
+    #[error(transparent)]
+    Cache(#[from] cache::Failure),
     /// What an administrator wanted.
     #[error(transparent)]
     Admin(#[from] admin::Error),
@@ -83,9 +86,11 @@ impl Error {
             }
             Self::Ephemeral(error) => error.hint(),
             Self::Config(config::Error::None(_))
+            | Self::Cache(cache::Failure::Config(config::Error::None(_)))
             | Self::Admin(admin::Error::Config(config::Error::None(_))) => {
                 Some("write one, or name it with --kubeconfig FILE".to_owned())
             }
+            Self::Cache(error) => error.hint(),
             Self::Admin(error) => error.hint(),
             _ => None,
         }
@@ -97,6 +102,7 @@ impl Error {
             self,
             Self::Cluster(_)
                 | Self::Target(target::Error::Cluster(_))
+                | Self::Cache(cache::Failure::Cluster(_) | cache::Failure::Forbidden(_))
                 | Self::Agent(agent::Error::Cluster(_))
                 | Self::Ephemeral(ephemeral::Error::Cluster(_))
                 | Self::Admin(admin::Error::Cluster(_))
@@ -114,23 +120,30 @@ impl Error {
         } else {
             "error: ".to_owned()
         };
-        line.push_str(&self.to_string());
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            // Some of other crates' errors have their causes' words in their own.
-            let words = describe(cause);
-            if !line.ends_with(&words) {
-                line.push_str(": ");
-                line.push_str(&words);
-            }
-            source = cause.source();
-        }
+        line.push_str(&chain(self));
         if let Some(hint) = self.hint() {
             line.push_str("\n  ");
             line.push_str(&hint);
         }
         say(printable(&line));
     }
+}
+
+/// An error and its causes, on one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Some of other crates' errors have their causes' words in their own.
+        let words = describe(cause);
+        if !line.ends_with(&words) {
+            line.push_str(": ");
+            line.push_str(&words);
+        }
+        source = cause.source();
+    }
+    line
 }
 
 /// A cause in words; the standard library adds "(os error N)".

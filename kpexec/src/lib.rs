@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod agent;
+pub mod cache;
 pub mod cli;
 pub mod cluster;
 pub mod completion;

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use crate::agent::Agent;
+use crate::cache::{Cache, Pending, Seen};
 use crate::cli::{ExecArgs, Invocation, Sub};
 use crate::cluster::Cluster;
 use crate::completion::Asker;
@@ -20,7 +21,9 @@ use crate::stderr::{printable, say};
 use crate::target::{Manifest, Target, Wanted};
 use crate::trace::Trace;
 use crate::transport::Duplex;
-use crate::{admin, agent, cli, completion, config, session, settings, target, transport};
+use crate::{
+    admin, agent, cache, cli, completion, config, error, session, settings, target, transport,
+};
 
 /// Runs kpexec.
 #[must_use]
@@ -54,10 +57,14 @@ fn run(program: Program, args: &[OsString]) -> Result<u8, Error> {
     }
     match invocation {
         Invocation::Exec(exec) => start(*exec, &caller),
-        Invocation::Sub(sub) => match sub {
-            Sub::Admin(task) => Ok(on_one_thread(admin::run(*task))??),
+        Invocation::Sub(sub) => match *sub {
+            Sub::Admin(task) => Ok(on_one_thread(admin::run(task))??),
             Sub::Config(ConfigArgs::Show(args)) => {
                 settings::show(&settings, args).map_err(Error::Output)?;
+                Ok(0)
+            }
+            Sub::Cache(args) => {
+                on_one_thread(cache::run(args))??;
                 Ok(0)
             }
         },
@@ -95,6 +102,7 @@ fn on_one_thread<T>(work: impl Future<Output = T>) -> Result<T, Error> {
 async fn execute(request: &Request) -> Result<Ending, Error> {
     let trace = Trace::new(request.run.verbose);
     let access = config::load(&request.selection)?;
+    let cache = Cache::of(&access.identity, request.cache_age);
     let cluster = Cluster::new(access, request.request_timeout)?;
     trace.step(|| format!("the cluster is {}", cluster.host()));
 
@@ -107,7 +115,13 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
     };
     let report = Report::new(request.quiet, request.progress);
     report.step(format_args!("resolving {named}…"));
-    let target = target::resolve(&cluster, &wanted, &report).await?;
+    let (target, pods) = target::resolve(&cluster, &wanted, &report).await?;
+    let seen = Seen {
+        pods,
+        by: (!named.is_pod()).then(|| named.to_string()),
+        ..Seen::default()
+    };
+    let notes = cache.map(|cache| Pending::begin(cache, seen));
     if request.io.tty_refused {
         report.note("Unable to use a TTY - input is not a terminal or the right kind of file");
     }
@@ -140,6 +154,11 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
         }
     };
     trace.step(|| format!("ended; exit code {}", ending.code()));
+    if let Some(notes) = notes
+        && let Err(error) = notes.end().await
+    {
+        trace.step(|| format!("nothing is remembered: {}", error::chain(&error)));
+    }
     Ok(ending)
 }
 

@@ -35,7 +35,7 @@ fn a_pod_may_be_called_like_a_subcommand() {
     assert_eq!(request.command, ["id"]);
     let sub = read(&["version"]);
     assert!(
-        matches!(sub, Ok(Invocation::Sub(Sub::Admin(task))) if matches!(*task, admin::Task::Version(_)))
+        matches!(sub, Ok(Invocation::Sub(sub)) if matches!(*sub, Sub::Admin(admin::Task::Version(_))))
     );
     assert!(error(&["check", "extra"]).contains("unexpected argument 'extra'"));
 }
@@ -52,10 +52,12 @@ fn an_agent_of_ones_own_is_asked_for() {
 #[test]
 fn the_agents_namespace_has_two_names() {
     for flag in ["-n", "--namespace", "--agent-namespace"] {
-        let Ok(Invocation::Sub(Sub::Admin(task))) = read(&["install", flag, "tools"]) else {
+        let Ok(Invocation::Sub(sub)) = read(&["install", flag, "tools"]) else {
             panic!("{flag}");
         };
-        assert!(matches!(*task, admin::Task::Install(it) if it.place.namespace == "tools"));
+        assert!(
+            matches!(*sub, Sub::Admin(admin::Task::Install(it)) if it.place.namespace == "tools")
+        );
     }
 }
 

@@ -21,7 +21,8 @@ use crate::config::{Access, Proxy};
 /// How long a connection may take to be made, its TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) fn client(Access { config, proxy }: Access) -> Result<Client, Error> {
+pub(super) fn client(access: Access) -> Result<Client, Error> {
+    let Access { config, proxy, .. } = access;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

@@ -74,9 +74,9 @@ pub(super) fn containers(known: &ExecArgs) -> Vec<Named> {
         };
         let pod = target::pod(&cluster, &wanted).await.ok()??;
         let all = target::containers(&pod).into_iter();
-        let all = all.map(|(name, help)| Named {
-            name,
-            help: help.to_owned(),
+        let all = all.map(|container| Named {
+            name: container.name,
+            help: container.kind.to_owned(),
         });
         Some(all.collect())
     })

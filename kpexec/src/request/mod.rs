@@ -46,6 +46,8 @@ pub struct Request {
     pub agent_namespace: String,
     /// `--ephemeral`: the agent that is to be made.
     pub ephemeral: Option<Wish>,
+    /// `--cache-age`: how long is remembered what runs see; zero: not at all.
+    pub cache_age: Duration,
     /// Which cluster, as whom.
     pub selection: Selection,
 }

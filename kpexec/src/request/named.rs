@@ -51,11 +51,19 @@ impl Named {
     }
 }
 
+impl Named {
+    /// Whether it is a pod itself.
+    #[must_use]
+    pub fn is_pod(&self) -> bool {
+        matches!(&self.kind, Type::Known(kind) if kind.pods == Pods::Itself)
+    }
+}
+
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            Type::Known(kind) if kind.pods == Pods::Itself => f.write_str(&self.name),
-            kind => write!(f, "{kind}/{}", self.name),
+        match self.is_pod() {
+            true => f.write_str(&self.name),
+            false => write!(f, "{}/{}", self.kind, self.name),
         }
     }
 }

@@ -36,8 +36,9 @@ const fn key(name: &'static str, otherwise: &'static str) -> Key {
 }
 
 /// All that can be set: flags of running a command.
-pub const KEYS: [Key; 6] = [
+pub const KEYS: [Key; 7] = [
     key("agent-namespace", ""),
+    key("cache-age", ""),
     key("image", "the one of this version"),
     key("image-pull-secret", ""),
     key("lease", "60s"),

@@ -49,13 +49,9 @@ pub(super) fn choose(pod: &Pod, wanted: Option<&str>) -> Result<Choice, Error> {
             note: None,
         });
     }
-    let annotations = pod.metadata.annotations.as_ref();
-    if let Some(name) = annotations
-        .and_then(|all| all.get(DEFAULT))
-        .filter(|n| names.contains(n))
-    {
+    if let Some(name) = default(pod) {
         return Ok(Choice {
-            name: name.clone(),
+            name: name.to_owned(),
             note: None,
         });
     }
@@ -120,9 +116,20 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The names of a pod's containers, and of the unusual ones what they are.
+/// A container of a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its name.
+    pub name: String,
+    /// What it is, if it is an unusual one.
+    pub kind: &'static str,
+    /// Its ID, if it runs or has run.
+    pub id: Option<String>,
+}
+
+/// A pod's containers.
 #[must_use]
-pub fn all(pod: &Pod) -> Vec<(String, &'static str)> {
+pub fn all(pod: &Pod) -> Vec<Container> {
     let Names {
         containers,
         ephemeral,
@@ -130,26 +137,37 @@ pub fn all(pod: &Pod) -> Vec<(String, &'static str)> {
     } = Names::of(pod);
     [(containers, ""), (ephemeral, "ephemeral"), (init, "init")]
         .into_iter()
-        .flat_map(|(names, kind)| names.into_iter().map(move |name| (name.to_owned(), kind)))
+        .flat_map(|(names, kind)| names.into_iter().map(move |name| (name, kind)))
+        .map(|(name, kind)| Container {
+            name: name.to_owned(),
+            kind,
+            id: status(pod, name).and_then(|status| status.container_id.clone()),
+        })
         .collect()
+}
+
+/// The container that the pod's annotation names for people to enter.
+#[must_use]
+pub fn default(pod: &Pod) -> Option<&str> {
+    let name = pod.metadata.annotations.as_ref()?.get(DEFAULT)?;
+    Names::of(pod).contains(name).then_some(name)
+}
+
+fn status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
+    let status = pod.status.as_ref()?;
+    let all = [
+        &status.container_statuses,
+        &status.ephemeral_container_statuses,
+        &status.init_container_statuses,
+    ];
+    let mut all = all.into_iter().flatten().flatten();
+    all.find(|container| container.name == name)
 }
 
 /// How far the container of this name is.
 #[must_use]
 pub(super) fn state(pod: &Pod, name: &str) -> State {
-    let status = pod.status.as_ref();
-    let all = status.into_iter().flat_map(|status| {
-        [
-            &status.container_statuses,
-            &status.ephemeral_container_statuses,
-            &status.init_container_statuses,
-        ]
-    });
-    let found = all
-        .flatten()
-        .flatten()
-        .find(|container| container.name == name);
-    match found {
+    match status(pod, name) {
         Some(container) => state_of(container),
         None => {
             State::Starting(unscheduled(pod).unwrap_or_else(|| "the node to start it".to_owned()))

@@ -17,7 +17,7 @@ use crate::report::Report;
 use crate::request::Named;
 use container::State;
 
-pub use container::all as containers;
+pub use container::{Container, all as containers, default as default_container};
 pub use kind::{Kind, Pods, Type};
 pub use manifest::{Error as ManifestError, Manifest};
 
@@ -140,7 +140,7 @@ pub struct Wanted<'a> {
     pub limit: Duration,
 }
 
-/// Finds the container, and waits for it if it is about to run.
+/// Finds the container, and waits for it if it is about to run; and all pods that were seen then.
 ///
 /// # Errors
 /// When there is none, or it does not run.
@@ -148,15 +148,16 @@ pub async fn resolve(
     cluster: &Cluster,
     wanted: &Wanted<'_>,
     report: &Report,
-) -> Result<Target, Error> {
+) -> Result<(Target, Vec<Pod>), Error> {
     let until = Instant::now().checked_add(wanted.limit);
     let labels = labels(cluster, wanted).await?;
     let mut told = None;
     loop {
         let late = until.is_some_and(|until| Instant::now() >= until);
-        match look(cluster, wanted, labels.as_deref()).await? {
+        let pods = look(cluster, wanted, labels.as_deref()).await?;
+        match rank::best(&pods) {
             Some(pod) => {
-                let choice = accept(&pod, wanted)?;
+                let choice = accept(pod, wanted)?;
                 let name = pod.metadata.name.clone().unwrap_or_default();
                 if told.as_ref() != Some(&name) {
                     if labels.is_some() {
@@ -165,8 +166,8 @@ pub async fn resolve(
                     choice.note.iter().for_each(|text| report.note(text));
                     told = Some(name.clone());
                 }
-                match container::state(&pod, &choice.name) {
-                    State::Running(id) => return Ok(target(pod, choice.name, id)),
+                match container::state(pod, &choice.name) {
+                    State::Running(id) => return Ok((target(pod, choice.name, id), pods)),
                     State::Stopped(reason) => {
                         return Err(Error::Stopped {
                             container: choice.name,
@@ -207,7 +208,8 @@ pub async fn resolve(
 /// When the server says no.
 pub async fn pod(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Option<Pod>, Error> {
     let labels = labels(cluster, wanted).await?;
-    look(cluster, wanted, labels.as_deref()).await
+    let pods = look(cluster, wanted, labels.as_deref()).await?;
+    Ok(rank::best(&pods).cloned())
 }
 
 /// The label selector of the pods; None if the pod itself is named.
@@ -223,10 +225,10 @@ async fn look(
     cluster: &Cluster,
     wanted: &Wanted<'_>,
     labels: Option<&str>,
-) -> Result<Option<Pod>, Error> {
+) -> Result<Vec<Pod>, Error> {
     Ok(match labels {
-        None => Some(cluster.pod(wanted.namespace, &wanted.named.name).await?),
-        Some(labels) => rank::best(cluster.pods(wanted.namespace, labels, "").await?),
+        None => vec![cluster.pod(wanted.namespace, &wanted.named.name).await?],
+        Some(labels) => cluster.pods(wanted.namespace, labels, "").await?,
     })
 }
 
@@ -241,13 +243,14 @@ fn accept(pod: &Pod, wanted: &Wanted<'_>) -> Result<container::Choice, Error> {
     container::choose(pod, wanted.container)
 }
 
-fn target(pod: Pod, container: String, container_id: String) -> Target {
-    let meta = pod.metadata;
+fn target(pod: &Pod, container: String, container_id: String) -> Target {
+    let meta = &pod.metadata;
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     Target {
-        namespace: meta.namespace.unwrap_or_default(),
-        pod: meta.name.unwrap_or_default(),
-        uid: meta.uid.unwrap_or_default(),
-        node: pod.spec.and_then(|spec| spec.node_name).unwrap_or_default(),
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        pod: meta.name.clone().unwrap_or_default(),
+        uid: meta.uid.clone().unwrap_or_default(),
+        node: node.unwrap_or_default(),
         container,
         container_id,
     }

@@ -8,8 +8,8 @@ use k8s_openapi::jiff::Timestamp;
 /// The best pod, in kubectl's order: assigned, running, ready, not being deleted, longest ready,
 /// fewest restarts, oldest. Of equal ones the first by name, so that the choice is always the same.
 #[must_use]
-pub(super) fn best(pods: Vec<Pod>) -> Option<Pod> {
-    pods.into_iter().min_by_key(rank)
+pub(super) fn best(pods: &[Pod]) -> Option<&Pod> {
+    pods.iter().min_by_key(|pod| rank(pod))
 }
 
 type Rank = (
@@ -107,10 +107,11 @@ mod tests {
     }
 
     fn choice(pods: &[&Pod]) -> String {
-        let forth = best(pods.iter().copied().cloned().collect()).unwrap();
-        let back = best(pods.iter().rev().copied().cloned().collect()).unwrap();
-        assert_eq!(forth, back, "the order must not count");
-        forth.metadata.name.unwrap()
+        let forth: Vec<_> = pods.iter().copied().cloned().collect();
+        let back: Vec<_> = forth.iter().rev().cloned().collect();
+        let best = [&forth, &back].map(|pods| best(pods).unwrap());
+        assert_eq!(best[0], best[1], "the order must not count");
+        best[0].metadata.name.clone().unwrap()
     }
 
     #[test]
@@ -137,6 +138,6 @@ mod tests {
         assert_eq!(choice(&[&old, &calm]), "calm");
         let a = running("a", Some(early), 1, late);
         assert_eq!(choice(&[&calm, &a]), "a");
-        assert_eq!(best(Vec::new()), None);
+        assert_eq!(best(&[]), None);
     }
 }
