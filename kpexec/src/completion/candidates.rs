@@ -19,17 +19,13 @@ type Known = Arc<Option<ExecArgs>>;
 
 /// The command line's definition, with what is completed where.
 pub(super) fn command(line: &Line, known: &Known) -> Command {
-    let has_target = known.as_ref().as_ref().is_some_and(|known| {
-        let written = known.target.as_deref().unwrap_or_default();
-        !written.is_empty() && OsStr::new(written) != line.current() || known.filename.is_some()
-    });
-    // Other commands are not for those who have named a pod; the first word may be one, though.
+    // Other commands are the first word, or none.
     let is_sub = line.index > 1
         && line
             .words
             .get(1)
             .is_some_and(|word| cli::is_subcommand(word));
-    let command = if has_target && !is_sub {
+    let command = if line.index > 1 && !is_sub {
         cli::exec_command(Program::Kpexec)
     } else {
         cli::command(Program::Kpexec)
