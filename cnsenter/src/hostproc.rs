@@ -264,6 +264,21 @@ impl Process {
         })
     }
 
+    /// Whether it has ended, or is about to: an init that ends first takes its PID namespace down.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        /// PF_EXITING of the kernel's flags, field 9 of /proc/PID/stat.
+        const EXITING: u64 = 4;
+        let Ok(stat) = self.read("stat") else {
+            return true;
+        };
+        let flags = stat.iter().rposition(|b| *b == b')').and_then(|end| {
+            let fields = std::str::from_utf8(stat.get(end + 2..)?).ok()?;
+            fields.split(' ').nth(6)?.parse::<u64>().ok()
+        });
+        flags.is_some_and(|flags| flags & EXITING != 0)
+    }
+
     fn error(&self, name: &'static str, source: io::Error) -> Error {
         match source.raw_os_error() {
             Some(libc::ESRCH | libc::ENOENT) => Error::NoProcess(self.pid.as_raw()),
@@ -330,7 +345,7 @@ mod tests {
     fn knows_ourselves() {
         let proc = HostProc::open().unwrap();
         let own = proc.own().unwrap();
-        assert!(own.is_alive());
+        assert!(own.is_alive() && !own.is_ending());
         assert!(own.start_time().unwrap() > 0);
         assert!(own.namespace("ns/mnt").unwrap().is_some());
         assert!(own.namespace("ns/nonsense").unwrap().is_none());

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use cnsenter_protocol::{Exit, Failure, FailureKind};
+use cnsenter_protocol::{Exit, Failure, FailureKind, KilledFor};
 
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 16 << 10;
@@ -36,6 +36,7 @@ pub(crate) enum Report {
         code: u8,
         signal: Option<u8>,
         timed_out: bool,
+        killed_for: Option<u8>,
     },
     /// It was not run, or lost.
     Failed {
@@ -154,6 +155,7 @@ impl Link {
             code: exit.code,
             signal: exit.signal,
             timed_out: exit.timed_out,
+            killed_for: exit.killed_for.map(|why| why as u8),
         };
         tell(&self.socket, &report);
     }
@@ -208,10 +210,12 @@ impl End {
                 code,
                 signal,
                 timed_out,
+                killed_for,
             } => Self::Exit(Exit {
                 code,
                 signal,
                 timed_out,
+                killed_for: killed_for.and_then(KilledFor::of_number),
             }),
             Report::Failed {
                 kind,

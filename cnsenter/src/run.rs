@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal};
 use std::os::fd::RawFd;
 use std::process::ExitCode;
 
+use cnsenter_protocol::KilledFor;
+
 use crate::cli::{Caller, ExecArgs, Invocation};
 use crate::commands::{self, find};
 use crate::enter::{self, Ourselves, Starter};
@@ -39,10 +41,8 @@ fn run(args: Vec<OsString>) -> Result<u8, Error> {
         return match request.link {
             Some(link) => execute_for(link, &request),
             None => {
-                let reason = execute(&request, None)?;
-                if reason == ExitReason::TimedOut {
-                    say("cnsenter: the command took longer than --timeout and was ended");
-                }
+                let (reason, killed_for) = execute(&request, None)?;
+                tell(reason, killed_for);
                 Ok(reason.code())
             }
         };
@@ -72,8 +72,8 @@ fn execute_for(link: RawFd, request: &Request) -> Result<u8, Error> {
         source,
     })?;
     match execute(request, Some(&mut link)) {
-        Ok(reason) => {
-            link.ended(reason.for_client());
+        Ok((reason, killed_for)) => {
+            link.ended(reason.for_client(killed_for));
             Ok(reason.code())
         }
         Err(error) => {
@@ -88,8 +88,11 @@ fn execute_for(link: RawFd, request: &Request) -> Result<u8, Error> {
 }
 
 /// The second half, in the sealed image: find the container, decide, do it, stay to the end.
-/// `link` is the session's that this belongs to.
-fn execute(request: &Request, link: Option<&mut Link>) -> Result<ExitReason, Error> {
+/// `link` is the session's that this belongs to. Why the command ended, and why the kernel killed it.
+fn execute(
+    request: &Request,
+    link: Option<&mut Link>,
+) -> Result<(ExitReason, Option<KilledFor>), Error> {
     let trace = Trace::new(request.verbose);
     let _ = nix::sys::prctl::set_name(c"cnsenter");
     tell_what_will_differ(request);
@@ -137,6 +140,7 @@ fn execute(request: &Request, link: Option<&mut Link>) -> Result<ExitReason, Err
     let running = started.running()?;
     let reason = supervise::supervise(running, signals, terminal, &options)?;
     trace.step(|| format!("command ended; exit code {}", reason.code()));
+    let killed_for = started.killed_for(&target, reason);
     if reason != ExitReason::HungUp
         && let Err(error) = started.finish()
     {
@@ -144,7 +148,23 @@ fn execute(request: &Request, link: Option<&mut Link>) -> Result<ExitReason, Err
             "the command's cgroup could not be removed: {error}"
         ));
     }
-    Ok(reason)
+    Ok((reason, killed_for))
+}
+
+/// What the exit code alone does not say.
+fn tell(reason: ExitReason, killed_for: Option<KilledFor>) {
+    match (reason, killed_for) {
+        (ExitReason::TimedOut, _) => {
+            say("cnsenter: the command took longer than --timeout and was ended");
+        }
+        (_, Some(KilledFor::Memory)) => {
+            say("cnsenter: the command, or a part of it, was killed: --memory was exceeded");
+        }
+        (_, Some(KilledFor::Container)) => {
+            say("cnsenter: the command was killed, for its container ended");
+        }
+        (_, None) => {}
+    }
 }
 
 /// What somebody who knows kubectl exec would otherwise wonder about.

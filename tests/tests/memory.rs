@@ -1,5 +1,6 @@
 //! `--memory`: a bound on the command alone. That of cgroup v2 is in `vm`.
 
+use cnsenter_protocol::KilledFor;
 use kpexec_tests::{SessionClient, Shop, Stage};
 
 /// Allocates a buffer of 64 MiB.
@@ -11,8 +12,12 @@ fn a_hog_ends_and_nothing_else() {
     let before = stage.node.snapshot();
     let output = stage.cnsenter(&["--memory=24M"], &HOG).run();
     assert_eq!(output.code, 137, "{output}");
+    assert!(output.err().contains("--memory was exceeded"), "{output}");
     let output = stage.cnsenter(&["--memory=128M"], &HOG).run();
-    assert_eq!(output.code, 0, "{output}");
+    assert_eq!((output.code, output.err().as_str()), (0, ""), "{output}");
+    // Another's KILL is not taken for the bound's.
+    let output = stage.sh(&["--memory=128M"], "kill -9 $$").run();
+    assert_eq!((output.code, output.err().as_str()), (137, ""), "{output}");
     before.assert_same(&stage.node);
     assert_eq!(stage.cnsenter(&[], &["true"]).run().code, 0);
 }
@@ -57,6 +62,10 @@ fn a_session_has_it_too() {
     let mut request = shop.request(&HOG);
     request.memory = Some(24 << 20);
     let exit = SessionClient::start(&shop.node, &request).wait(1).result;
-    assert_eq!(exit.unwrap().unwrap().signal, Some(9));
+    let exit = exit.unwrap().unwrap();
+    assert_eq!(
+        (exit.signal, exit.killed_for),
+        (Some(9), Some(KilledFor::Memory))
+    );
     before.assert_same(&shop.node);
 }

@@ -87,6 +87,18 @@ pub struct Exit {
     pub signal: Option<u8>,
     /// It overran its timeout.
     pub timed_out: bool,
+    /// Why it was killed, if that is known.
+    pub killed_for: Option<KilledFor>,
+}
+
+/// Why a command, or a part of it, was killed by the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum KilledFor {
+    /// It wanted more memory than its bound.
+    Memory = 1,
+    /// Its container's first process ended, and all others of that PID namespace with it.
+    Container = 2,
 }
 
 /// Why there is no Exit.
@@ -246,6 +258,9 @@ impl Control {
                 if exit.timed_out {
                     put(3, &[]);
                 }
+                if let Some(why) = exit.killed_for {
+                    put(4, &[why as u8]);
+                }
             }
             Self::Ack => {}
             Self::Error(failure) => {
@@ -289,6 +304,11 @@ impl Control {
                 code: byte(1)?,
                 signal: fields.get(2).map(|_| byte(2)).transpose()?,
                 timed_out: fields.get(3).is_some(),
+                killed_for: fields
+                    .get(4)
+                    .map(|_| byte(4))
+                    .transpose()?
+                    .and_then(KilledFor::of_number),
             }),
             ACK => Self::Ack,
             _ => Self::Error(Failure {
@@ -321,6 +341,15 @@ impl Signal {
     #[must_use]
     pub fn number(self) -> i32 {
         i32::from(self as u8)
+    }
+}
+
+impl KilledFor {
+    /// The reason of this number; None as well for one of a later version.
+    #[must_use]
+    pub fn of_number(number: u8) -> Option<Self> {
+        let all = [Self::Memory, Self::Container];
+        all.into_iter().find(|why| *why as u8 == number)
     }
 }
 

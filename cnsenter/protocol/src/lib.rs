@@ -21,7 +21,7 @@ pub mod request;
 #[cfg(test)]
 mod tests;
 
-pub use control::{Control, Exit, Failure, FailureKind, Hello, Signal, Size};
+pub use control::{Control, Exit, Failure, FailureKind, Hello, KilledFor, Signal, Size};
 pub use decoder::{Decoder, Item};
 pub use fields::Error as FieldError;
 pub use frame::{SessionId, Stream};

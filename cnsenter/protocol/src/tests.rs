@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::control::{Control, Exit, Failure, FailureKind, Hello, Signal, Size};
+use crate::control::{Control, Exit, Failure, FailureKind, Hello, KilledFor, Signal, Size};
 use crate::credit::{Allowance, Error as CreditError, FIRST_WINDOW, LARGEST_WINDOW, Window};
 use crate::decoder::{Decoder, Error, Item, MAX_NOISE};
 use crate::frame::{self, MAX_DATA, MAX_REQUEST};
@@ -90,11 +90,19 @@ fn messages() -> Vec<Control> {
             code: 3,
             signal: None,
             timed_out: false,
+            killed_for: None,
         }),
         Control::Exit(Exit {
             code: 143,
             signal: Some(15),
             timed_out: true,
+            killed_for: None,
+        }),
+        Control::Exit(Exit {
+            code: 137,
+            signal: Some(9),
+            timed_out: false,
+            killed_for: Some(KilledFor::Memory),
         }),
         Control::Ack,
     ];

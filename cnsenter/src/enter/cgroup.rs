@@ -132,6 +132,14 @@ impl Placement {
         }
     }
 
+    /// Whether something was killed for wanting more memory than the bound.
+    pub(super) fn has_killed_for_memory(&self) -> bool {
+        let leaf = self.leaf.as_ref();
+        self.bound
+            .as_ref()
+            .is_some_and(|bound| bound.has_killed(leaf))
+    }
+
     /// Removes what was made.
     ///
     /// # Errors

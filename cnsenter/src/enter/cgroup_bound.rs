@@ -79,6 +79,19 @@ impl Bound {
         Ok(())
     }
 
+    /// Whether something was killed for wanting more.
+    pub(super) fn has_killed(&self, leaf: Option<&Leaf>) -> bool {
+        let told = match self {
+            Self::OnLeaf { .. } => leaf.map(|leaf| leaf.read("memory.events")),
+            Self::ByGroup { group, .. } => group.as_ref().map(|g| g.read("memory.oom_control")),
+        };
+        let Some(Ok(told)) = told else {
+            return false;
+        };
+        let mut counts = told.lines().filter_map(|l| l.strip_prefix("oom_kill "));
+        counts.any(|count| count.trim() != "0")
+    }
+
     /// Moves the command into the group, if there is one.
     ///
     /// # Errors

@@ -107,6 +107,10 @@ impl Leaf {
         write_in(self.dir.as_fd(), file, text)
     }
 
+    pub(super) fn read(&self, file: &str) -> io::Result<String> {
+        read_in(self.dir.as_fd(), file)
+    }
+
     /// Kills every process in it, those that fork meanwhile included.
     ///
     /// # Errors
@@ -187,14 +191,14 @@ fn write_in(dir: BorrowedFd<'_>, file: &str, text: &str) -> io::Result<()> {
     std::fs::File::from(fd).write_all(text.as_bytes())
 }
 
+fn read_in(dir: BorrowedFd<'_>, file: &str) -> io::Result<String> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let fd = openat(dir, file, flags, Mode::empty())?;
+    io::read_to_string(std::fs::File::from(fd))
+}
+
 fn pids_in(dir: BorrowedFd<'_>) -> io::Result<Vec<Pid>> {
-    let fd = openat(
-        dir,
-        "cgroup.procs",
-        OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
-    let text = io::read_to_string(std::fs::File::from(fd))?;
+    let text = read_in(dir, "cgroup.procs")?;
     // 0 stands for a process of another PID namespace, which nobody could name.
     Ok(text
         .lines()

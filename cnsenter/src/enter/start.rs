@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use cnsenter_protocol::KilledFor;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::Winsize;
@@ -25,7 +26,7 @@ use super::{During, Error, Ourselves};
 use crate::hostproc::HostProc;
 use crate::plan::{Plan, TerminalKind};
 use crate::request::{CgroupChoice, Request};
-use crate::supervise::{Group, Restorer, Running, Signals, Streams, Terminal};
+use crate::supervise::{ExitReason, Group, Restorer, Running, Signals, Streams, Terminal};
 use crate::sys::process::{Fork, fork_into};
 use crate::sys::tty;
 use crate::trace::Trace;
@@ -78,6 +79,20 @@ impl Started {
             streams,
             group: self,
         })
+    }
+
+    /// Why the kernel killed the command, or a part of it, if it did. To be asked while the cgroup is
+    /// there.
+    #[must_use]
+    pub fn killed_for(&self, target: &Target, reason: ExitReason) -> Option<KilledFor> {
+        match reason {
+            ExitReason::Exited(0) | ExitReason::TimedOut | ExitReason::HungUp => None,
+            _ if self.crew.placement.has_killed_for_memory() => Some(KilledFor::Memory),
+            ExitReason::Signaled(libc::SIGKILL) if target.process.is_ending() => {
+                Some(KilledFor::Container)
+            }
+            _ => None,
+        }
     }
 
     /// Ends our part: what the command left in the background lives on, outside its cgroup.

@@ -36,8 +36,8 @@ impl Init {
     pub(super) fn on_ready(&mut self) {
         self.leaves = true;
         warn(
-            "the agent on this node is being stopped; it waits a minute or so for this command to \
-             end, and then kills it",
+            "the agent on this node is being stopped; it waits for this command until its pod's grace \
+             period is over (a minute, unless the deletion said otherwise), and then kills it",
         );
     }
 }

@@ -1,5 +1,7 @@
 //! Why a run is over.
 
+use cnsenter_protocol::{Exit, KilledFor};
+
 use crate::exit;
 use crate::sys::child::End;
 
@@ -28,16 +30,17 @@ impl ExitReason {
         }
     }
 
-    /// As a session's client hears of it.
+    /// As a session's client hears of it, with why the kernel killed it.
     #[must_use]
-    pub fn for_client(&self) -> cnsenter_protocol::Exit {
-        cnsenter_protocol::Exit {
+    pub fn for_client(&self, killed_for: Option<KilledFor>) -> Exit {
+        Exit {
             code: self.code(),
             signal: match self {
                 Self::Signaled(number) => u8::try_from(*number).ok(),
                 _ => None,
             },
             timed_out: *self == Self::TimedOut,
+            killed_for,
         }
     }
 }

@@ -141,6 +141,7 @@ impl Peer {
             code,
             signal: None,
             timed_out: false,
+            killed_for: None,
         }))
         .await;
     }
@@ -257,6 +258,7 @@ async fn all_that_a_quick_command_has_to_say_may_come_at_once() {
         code: 4,
         signal: None,
         timed_out: false,
+        killed_for: None,
     };
     Control::Exit(exit).put(&mut bytes, SESSION);
     peer.send(bytes).await;
