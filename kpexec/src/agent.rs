@@ -30,12 +30,17 @@ pub enum Error {
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
     /// Nothing there.
-    #[error("node {node} has no nodepause pod in namespace {namespace}")]
+    #[error(
+        "node {node} has no nodepause pod in namespace {namespace}{}",
+        of_node(unready)
+    )]
     Missing {
         /// The node.
         node: String,
         /// Where it was sought.
         namespace: String,
+        /// Why the node is not ready, if it is not.
+        unready: Option<String>,
     },
     /// It is there, but of no use.
     #[error("the nodepause pod {namespace}/{pod} of node {node} does not run: {reason}")]
@@ -56,6 +61,13 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Missing {
+                node,
+                unready: Some(_),
+                ..
+            } => Some(format!(
+                "kubectl get node {node} says whether it is there again"
+            )),
             Self::Missing { namespace, .. } => Some(format!(
                 "kpexec install{} puts one on every node, --ephemeral one there for this command \
                  alone; virtual nodes can have none (--agent-namespace if they are elsewhere)",
@@ -67,6 +79,13 @@ impl Error {
             Self::Cluster(_) => None,
         }
     }
+}
+
+fn of_node(unready: &Option<String>) -> String {
+    let words = unready.as_ref();
+    words.map_or_else(String::new, |reason| {
+        format!("; the node is not ready ({reason})")
+    })
 }
 
 /// ` -n NAMESPACE` for a command line of ours, if that has to be said.
@@ -96,23 +115,25 @@ pub async fn find(cluster: &Cluster, namespace: &str, node: &str) -> Result<Agen
     let pods = cluster
         .pods(namespace, LABEL, &format!("spec.nodeName={node}"))
         .await?;
-    let name = choose(&pods).map_err(|worst| match worst {
-        None => Error::Missing {
-            node: node.to_owned(),
-            namespace: namespace.to_owned(),
-        },
-        Some((pod, reason)) => Error::Unready {
-            node: node.to_owned(),
-            namespace: namespace.to_owned(),
+    let (namespace, node) = (namespace.to_owned(), node.to_owned());
+    match choose(&pods) {
+        Ok(pod) => Ok(Agent {
+            namespace,
+            pod,
+            node,
+        }),
+        Err(Some((pod, reason))) => Err(Error::Unready {
+            node,
+            namespace,
             pod,
             reason,
-        },
-    })?;
-    Ok(Agent {
-        namespace: namespace.to_owned(),
-        pod: name,
-        node: node.to_owned(),
-    })
+        }),
+        Err(None) => Err(Error::Missing {
+            unready: cluster.why_unready(&node).await,
+            node,
+            namespace,
+        }),
+    }
 }
 
 /// The name of the pod that runs; of two, as there are during an update, the one that stays.
@@ -239,6 +260,7 @@ mod tests {
             let error = Error::Missing {
                 node: "n".into(),
                 namespace: namespace.into(),
+                unready: None,
             };
             error.hint().unwrap()
         };

@@ -80,6 +80,7 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Settings(error) => error.hint(),
+            Self::Target(error) => error.hint(),
             Self::Agent(error) => error.hint(),
             Self::Session(session::Error::NoHello { .. }) => {
                 Some("kpexec check says more about the agents".to_owned())

@@ -6,6 +6,7 @@
 //! ARCHITECTURE.md has the picture.
 
 pub mod admin;
+pub mod aftermath;
 pub mod agent;
 pub mod cache;
 pub mod cli;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use crate::aftermath::End;
 use crate::agent::Agent;
 use crate::cache::{Cache, Pending, Seen};
 use crate::cli::{ExecArgs, Invocation, Sub};
@@ -22,7 +23,8 @@ use crate::target::{Manifest, Target, Wanted};
 use crate::trace::Trace;
 use crate::transport::Duplex;
 use crate::{
-    admin, agent, cache, cli, completion, config, error, session, settings, target, transport,
+    admin, aftermath, agent, cache, cli, completion, config, error, session, settings, target,
+    transport,
 };
 
 /// Runs kpexec.
@@ -78,9 +80,9 @@ fn run(program: Program, args: &[OsString]) -> Result<u8, Error> {
 
 fn start(exec: ExecArgs, caller: &Caller) -> Result<u8, Error> {
     let request = exec.into_request(caller)?;
-    let ending = on_one_thread(execute(&request))??;
-    tell(&ending);
-    Ok(ending.code())
+    let end = on_one_thread(execute(&request))??;
+    tell(&end);
+    Ok(end.ending.code())
 }
 
 /// One thread is enough: what blocks has threads of its own.
@@ -99,7 +101,7 @@ fn on_one_thread<T>(work: impl Future<Output = T>) -> Result<T, Error> {
 }
 
 /// Finds the container and the agent on its node, and has the command run there.
-async fn execute(request: &Request) -> Result<Ending, Error> {
+async fn execute(request: &Request) -> Result<End, Error> {
     let trace = Trace::new(request.run.verbose);
     let access = config::load(&request.selection)?;
     let cache = Cache::of(&access.identity, request.cache_age);
@@ -143,23 +145,24 @@ async fn execute(request: &Request) -> Result<Ending, Error> {
         trace: &trace,
         report,
     };
-    let ending = match &request.ephemeral {
+    let end = match &request.ephemeral {
         Some(wish) => way.with_ephemeral_agent(wish).await?,
         None => {
             way.report
                 .step(format_args!("looking for nodepause on {}…", target.node));
             let agent = agent::find(&cluster, &request.agent_namespace, &target.node).await?;
             let (stream, options) = way.open(&agent).await?;
-            session::run(stream, options).await?
+            let ended = session::run(stream, options).await;
+            aftermath::explain(&cluster, &target, &agent, ended).await?
         }
     };
-    trace.step(|| format!("ended; exit code {}", ending.code()));
+    trace.step(|| format!("ended; exit code {}", end.ending.code()));
     if let Some(notes) = notes
         && let Err(error) = notes.end().await
     {
         trace.step(|| format!("nothing is remembered: {}", error::chain(&error)));
     }
-    Ok(ending)
+    Ok(end)
 }
 
 /// From here, to the target.
@@ -202,24 +205,31 @@ impl Way<'_> {
 
     /// Runs the command through an agent that is there for it alone. That is removed on every way
     /// out; a signal waits for it.
-    async fn with_ephemeral_agent(self, wish: &Wish) -> Result<Ending, Error> {
+    async fn with_ephemeral_agent(self, wish: &Wish) -> Result<End, Error> {
         let mut interrupts = Interrupts::new();
-        let node = &self.target.node;
+        let Self {
+            cluster, target, ..
+        } = self;
+        let node = &target.node;
         self.report.step(format_args!("making an agent on {node}…"));
-        let job = Job::create(self.cluster, wish, node).await?;
+        let job = Job::create(cluster, wish, node).await?;
         let opened = async {
             let limit = self.request.pod_running_timeout;
             let agent = job.ready(limit, &self.report).await?;
-            self.open(&agent).await
+            let (stream, options) = self.open(&agent).await?;
+            Ok((agent, stream, options))
         };
         let opened = tokio::select! {
             opened = opened => opened,
             signal = interrupts.next() => Err(session::Error::Interrupted(signal).into()),
         };
-        let ending = match opened {
+        let end = match opened {
             Err(error) => Err(error),
-            Ok((stream, options)) => tokio::select! {
-                ending = session::run(stream, options) => ending.map_err(Error::from),
+            Ok((agent, stream, options)) => tokio::select! {
+                ended = session::run(stream, options) => {
+                    let end = aftermath::explain(cluster, target, &agent, ended).await;
+                    end.map_err(Error::from)
+                }
                 never = job.keep() => match never {},
             },
         };
@@ -232,7 +242,7 @@ impl Way<'_> {
         if let Err(words) = removed {
             say(printable(&words));
         }
-        ending
+        end
     }
 }
 
@@ -249,11 +259,12 @@ fn object(request: &Request) -> Result<(Named, Option<String>), target::Error> {
 }
 
 /// As kubectl ends.
-fn tell(ending: &Ending) {
-    if let Ending::Exit(exit) = ending
+fn tell(end: &End) {
+    if let Ending::Exit(exit) = &end.ending
         && exit.code != 0
     {
-        let why = if exit.timed_out { " (--timeout)" } else { "" };
+        let why = end.why.as_ref();
+        let why = why.map_or_else(String::new, |why| printable(&format!(" ({why})")));
         say(format_args!(
             "command terminated with exit code {}{why}",
             exit.code

@@ -135,6 +135,16 @@ impl Live {
             })
     }
 
+    /// Waits until standard error has this text, and gives all of it.
+    ///
+    /// # Panics
+    /// As [`Live::wait_for`].
+    pub fn wait_for_error(&self, text: &str) -> String {
+        self.stderr
+            .wait_for(text, self.until)
+            .unwrap_or_else(|so_far| panic!("{} did not say {text:?}: {so_far}", self.what))
+    }
+
     /// What standard output and standard error have so far.
     pub fn so_far(&self) -> (String, String) {
         (self.stdout.text(), self.stderr.text())

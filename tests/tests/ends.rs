@@ -288,7 +288,8 @@ fn a_container_that_ends_ends_the_session() {
             ("ready\n", 137),
             "{output}"
         );
-        assert_eq!(output.err(), "");
+        let told = "cnsenter: the command was killed, for its container ended\n";
+        assert_eq!(output.err(), told);
         stage.runtime.remove(&stage.container);
         let output = stage.cnsenter(&[], &["true"]).run();
         assert_eq!(output.code, 125, "{output}");

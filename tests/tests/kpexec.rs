@@ -45,38 +45,6 @@ fn a_locked_down_pod_is_entered_with_all_privileges() {
 }
 
 #[test]
-fn output_and_exit_codes_are_those_of_kubectl() {
-    let shop = cluster().namespace();
-    for node in NODES {
-        let pod = format!("web-{node}");
-        shop.run(&PodSpec::sleeper(&pod).on(node));
-        for script in [
-            "echo out; echo err >&2",
-            "exit 3",
-            "exit 255",
-            "kill -KILL $$",
-            "kill -TERM $$",
-            "printf 'no end of line'",
-            "head -c 300000 /dev/zero | tr '\\0' x",
-            "cat",
-            "pwd; hostname",
-        ] {
-            let (theirs, ours) = both(&shop, &[], &pod, &["sh", "-c", script]);
-            assert_eq!(ours, theirs, "{script}\nours: {ours}\ntheirs: {theirs}");
-        }
-        // kubectl: 1, and the runtime's words.
-        let missing = shop.kpexec([pod.as_str(), "--", "nosuch"]).run();
-        assert_eq!(missing.code, 127, "{missing}");
-        let denied = shop.kpexec([pod.as_str(), "--", "/etc"]).run();
-        assert_eq!(denied.code, 126, "{denied}");
-        let late = shop
-            .kpexec(["--timeout=1s", &pod, "--", "sleep", "100"])
-            .run();
-        assert_eq!(late.code, 124, "{late}");
-    }
-}
-
-#[test]
 fn every_byte_arrives_in_both_directions() {
     let shop = cluster().namespace();
     // Nothing that repeats where a piece of it could be lost unseen.
@@ -119,34 +87,6 @@ fn arguments_and_variables_may_be_any_bytes() {
     let printed = shop.kpexec(fixed.into_iter().chain([odd])).run();
     let wanted = [words.as_slice(), b"secret"].concat();
     assert_eq!(printed.stdout, wanted, "{}", printed.err());
-}
-
-#[test]
-fn a_terminal_is_the_users_own() {
-    let shop = cluster().namespace();
-    for node in NODES {
-        let pod = format!("web-{node}");
-        shop.run(&PodSpec::locked_down(&pod).on(node));
-        let mut pty = shop.kpexec(["-it", &pod, "--", "sh"]).pty();
-        // What is typed is shown, too: quotes tell it from what it prints.
-        pty.write("stty size; echo te''rm $TERM; tty\r");
-        pty.wait_for("24 80");
-        pty.wait_for("term xterm");
-        pty.wait_for("/dev/pts/");
-        assert!(pty.is_raw());
-        pty.resize(40, 100);
-        pty.write("while [ \"$(stty size)\" != '40 100' ]; do :; done; echo re''sized\r");
-        pty.wait_for("resized");
-        pty.write("sh -c 'echo st\"\"arted; exec sleep 1000'\r");
-        pty.wait_for("started");
-        pty.write("\x03");
-        pty.wait_for("^C");
-        pty.write("echo en''ded $?\r");
-        pty.wait_for("ended 130");
-        pty.write("exit 5\r");
-        assert_eq!(pty.wait(), 5);
-        assert!(!pty.is_raw());
-    }
 }
 
 #[test]
@@ -211,6 +151,47 @@ fn nothing_outlives_a_client_that_is_killed() {
         drop(client);
         eventually("nothing of it runs", || running() == "0");
     }
+}
+
+/// An exit code of 137 alone would not tell.
+#[test]
+fn why_a_command_was_killed() {
+    let shop = cluster().namespace();
+    shop.run(&PodSpec::sleeper("web"));
+    let told = |why: &str| format!("command terminated with exit code 137{why}\n");
+    let by_itself = shop.kpexec(["web", "--", "sh", "-c", "kill -9 $$"]).run();
+    assert_eq!(by_itself.err(), told(""));
+    let hog = ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=1"];
+    let words = ["--memory=24M", "web", "--"];
+    let hog = shop.kpexec(words.iter().chain(&hog)).run();
+    assert_eq!(hog.err(), told(" (killed: --memory was exceeded)"));
+
+    let sleeps = || {
+        let client = shop.kpexec(["web", "--", "sh", "-c", "echo here; sleep 1000"]);
+        let client = client.spawn();
+        client.wait_for("here\n");
+        client
+    };
+    let client = sleeps();
+    shop.kubectl(["delete", "pod", "web", "--wait=false"]).ok();
+    let output = client.wait();
+    let ended = "killed, for its container ended: pod web";
+    let either = ["is being deleted", "was deleted"].map(|how| told(&format!(" ({ended} {how})")));
+    assert!(either.contains(&output.err()), "{output}");
+    shop.wait("delete", "pod/web");
+
+    // What the container's own limit does to it.
+    let limits = json!({ "limits": { "memory": "32Mi" } });
+    let script =
+        "until [ -e /dev/shm/go ]; do sleep 0.1; done; exec dd if=/dev/zero of=/dev/null bs=64M";
+    let greedy = PodSpec::sleeper("web").with_container("resources", limits);
+    shop.run(&greedy.with_container("command", json!(["sh", "-c", script])));
+    let client = sleeps();
+    shop.kpexec(["web", "--", "touch", "/dev/shm/go"]).ok();
+    let output = client.wait();
+    let limit =
+        "killed, for its container ended: container web exceeded its memory's limit (OOMKilled)";
+    assert_eq!(output.err(), told(&format!(" ({limit})")));
 }
 
 /// However few files may be open: either all is well, or it is said.

@@ -162,7 +162,13 @@ fn parts_of_the_cluster_go_away() {
             .command(["kill", "-KILL", &init])
             .ok();
     }
-    running.end(|output, _| assert_eq!(output.code, 137, "{output}"));
+    running.end(|output, node| {
+        let told = format!(
+            "command terminated with exit code 137 (killed, for its container ended: container \
+             web-{node} ended with exit code 137 (Error))\n"
+        );
+        assert_eq!((output.code, output.err()), (137, told));
+    });
     scene.works_again();
 
     let running = scene.start("-q", here);

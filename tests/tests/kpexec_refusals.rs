@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -9,6 +10,7 @@ use cnsenter_protocol::control::{Control, Hello};
 use cnsenter_protocol::{PREAMBLE, PROTOCOL, SessionId};
 use kpexec_tests::cluster::{Namespace, PodSpec};
 use kpexec_tests::{Cache, Cluster, ClusterSpec, Kind, Output, eventually};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 fn cluster() -> &'static Cluster {
@@ -118,7 +120,9 @@ fn pods_and_containers_that_are_not_to_be_entered() {
     let words = ["--pod-running-timeout=1s", "begins", "--", "true"];
     refused(
         &shop.kpexec(words).run(),
-        &["did not run within 1s (--pod-running-timeout); it waits for PodInitializing"],
+        &[
+            "did not run within 1s (--pod-running-timeout); it waits for its init container init, which runs",
+        ],
     );
     // Its init container runs.
     let words = ["begins", "-c", "init", "--", "true"];
@@ -126,6 +130,103 @@ fn pods_and_containers_that_are_not_to_be_entered() {
     refused(
         &shop.kpexec(["deploy/begins", "--", "true"]).run(),
         &["Error from server (NotFound): deployments.apps \"begins\" not found"],
+    );
+}
+
+/// What the cluster knows is told, and what to do.
+#[test]
+fn pods_that_cannot_start() {
+    let shop = cluster().namespace();
+    let run = |words: &[&str]| {
+        let fixed = ["--pod-running-timeout=1s"].iter().chain(words);
+        shop.kpexec(fixed.chain(&["--", "true"])).run()
+    };
+    let volume = json!([{ "name": "files", "configMap": { "name": "nosuch" } }]);
+    let mount = json!([{ "name": "files", "mountPath": "/files" }]);
+    let unmounted = PodSpec::sleeper("unmounted").with("volumes", volume);
+    shop.apply(
+        &unmounted
+            .with_container("volumeMounts", mount)
+            .manifest()
+            .to_string(),
+    );
+    let mut fails = PodSpec::sleeper("first").manifest()["spec"]["containers"].clone();
+    fails[0]["command"] = json!(["sh", "-c", "exit 4"]);
+    let held = PodSpec::sleeper("held").with("initContainers", fails);
+    shop.apply(&held.manifest().to_string());
+
+    let waiting = "jsonpath={.status.initContainerStatuses[0].state.waiting.reason}";
+    shop.wait(&format!("{waiting}=CrashLoopBackOff"), "pod/held");
+    refused(
+        &run(&["-q", "held"]),
+        &[
+            "error: container held of pod held does not run: its init container first fails: \
+             CrashLoopBackOff: back-off ",
+            "; it ended with exit code 4 (Error)\n",
+            &format!(
+                "  kubectl -n {} logs held -c first -p says more\n",
+                shop.name
+            ),
+        ],
+    );
+    let mounts = "it waits for ContainerCreating: FailedMount: MountVolume.SetUp failed for volume";
+    eventually("its kubelet warns", || {
+        run(&["unmounted"]).err().contains(mounts)
+    });
+    refused(
+        &run(&["unmounted"]),
+        &[mounts, "configmap \"nosuch\" not found"],
+    );
+
+    // Nobody waits for what will not come.
+    let spec = |kind: &str, name: &str, spec: Value| {
+        let api = if kind == "Job" { "batch/v1" } else { "apps/v1" };
+        let meta = json!({ "name": name });
+        let object = json!({ "apiVersion": api, "kind": kind, "metadata": meta, "spec": spec });
+        shop.apply(&object.to_string());
+    };
+    let template = |name: &str| {
+        let pod = PodSpec::sleeper(name)
+            .with("restartPolicy", json!("Never"))
+            .manifest();
+        json!({ "metadata": pod["metadata"], "spec": pod["spec"] })
+    };
+    let mut idle = json!({ "replicas": 0, "template": template("idle") });
+    idle["selector"] = json!({ "matchLabels": { "app": "idle" } });
+    idle["template"]["spec"]["restartPolicy"] = json!("Always");
+    spec("Deployment", "idle", idle);
+    spec(
+        "Job",
+        "later",
+        json!({ "suspend": true, "template": template("later") }),
+    );
+    for (object, told) in [
+        (
+            "deploy/idle",
+            "deployment/idle has no pod: it is scaled to 0 replicas",
+        ),
+        ("job/later", "job/later has no pod: it is suspended"),
+    ] {
+        let output = shop.kpexec([object, "--", "true"]);
+        let output = output.deadline(Duration::from_secs(20)).run();
+        refused(&output, &[&format!("error: {told}\n")]);
+    }
+}
+
+#[test]
+fn a_pod_of_a_node_that_is_gone() {
+    let shop = cluster().namespace();
+    let ready = json!({ "status": { "conditions": [{ "type": "Ready", "status": "True" }] } });
+    pod_on_node(&shop, "gone", &ready);
+    let starting = PodSpec::sleeper("starting").with("nodeName", json!("gone"));
+    shop.apply(&starting.manifest().to_string());
+    shop.kubectl(["delete", "node", "gone"]).ok();
+    let gone = "the node is not ready (the cluster has no such node any more)";
+    refused(&shop.kpexec(TRUE).run(), &[gone]);
+    let words = ["--pod-running-timeout=1s", "starting", "--", "true"];
+    refused(
+        &shop.kpexec(words).run(),
+        &["node gone is not ready (the cluster has no such node"],
     );
 }
 
@@ -202,7 +303,6 @@ fn agents_that_are_of_no_use() {
 
 /// A cnsenter that says what one of another version would say.
 fn agent_of_protocol(oldest: u32, newest: u32) -> Output {
-    let shop = shop_with_web();
     let mut hello = PREAMBLE.to_vec();
     let version = "9.9.9".to_owned();
     let message = Control::Hello(Hello {
@@ -211,15 +311,23 @@ fn agent_of_protocol(oldest: u32, newest: u32) -> Output {
         version,
     });
     message.put(&mut hello, SessionId::STREAM);
+    let shop = shop_with_web();
+    agent_that_says(&shop, &hello);
+    let words = ["--agent-namespace", &shop.name];
+    shop.kpexec(words.iter().chain(&TRUE)).run()
+}
+
+/// A cnsenter that says this, and nothing more.
+fn agent_that_says(shop: &Namespace, hello: &[u8]) {
     let files = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": { "name": "cnsenter" },
-        "data": { "cnsenter": "#!/bin/sh\ncat /other/hello; exec cat >/dev/null\n" },
+        "data": { "cnsenter": "#!/bin/sh\ncat /other/hello; exec sleep 1000\n" },
         "binaryData": { "hello": BASE64_STANDARD.encode(hello) },
     });
     shop.apply(&files.to_string());
-    agent(&shop, |spec| {
+    agent(shop, |spec| {
         spec["volumes"] = json!([{
             "name": "other",
             "configMap": { "name": "cnsenter", "defaultMode": 0o755 },
@@ -229,8 +337,21 @@ fn agent_of_protocol(oldest: u32, newest: u32) -> Output {
         container["env"] = json!([{ "name": "PATH", "value": "/other:/bin" }]);
     });
     shop.wait("condition=Ready", "pod/nodepause");
+}
+
+/// Whoever waits is told for what, long before that is given up.
+#[test]
+fn an_agent_that_hangs() {
+    let shop = shop_with_web();
+    agent_that_says(&shop, b"");
     let words = ["--agent-namespace", &shop.name];
-    shop.kpexec(words.iter().chain(&TRUE)).run()
+    let client = shop.kpexec(words.iter().chain(&TRUE)).spawn();
+    client.wait_for_error("node node-1 was asked to start cnsenter, and has not answered for 5s");
+    client.signal(Signal::SIGINT);
+    let output = client.wait();
+    assert_eq!(output.code, 130, "{output}");
+    let told = "error: interrupted before the command was started\n";
+    assert!(output.err().ends_with(told), "{output}");
 }
 
 #[test]

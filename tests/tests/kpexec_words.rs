@@ -192,8 +192,13 @@ fn a_container_that_does_not_run() {
     let crashed = shop.kpexec(["crash", "--", "true"]).run();
     fails(
         &crashed,
-        "error: container crash of pod crash does not run: CrashLoopBackOff",
+        "error: container crash of pod crash does not run: CrashLoopBackOff: back-off ",
     );
+    let told = format!(
+        "; it ended with exit code 1 (Error)\n  kubectl -n {} logs crash -c crash -p says more\n",
+        shop.name
+    );
+    fails(&crashed, &told);
 
     let lost = PodSpec::sleeper("lost").on("nowhere");
     shop.apply(&lost.manifest().to_string());

@@ -8,7 +8,13 @@ impl Cluster {
     /// Why a node is not ready; None if it is, or if nobody tells us.
     pub async fn why_unready(&self, node: &str) -> Option<String> {
         let path = format!("/api/v1/nodes/{}", encoded(node));
-        unready(&self.get::<Node>(&path).await.ok()?)
+        match self.get::<Node>(&path).await {
+            Ok(node) => unready(&node),
+            Err(error) if error.is_not_found() => {
+                Some("the cluster has no such node any more".to_owned())
+            }
+            Err(_) => None,
+        }
     }
 }
 

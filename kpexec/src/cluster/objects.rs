@@ -36,10 +36,16 @@ struct PageMeta {
     next: String,
 }
 
-/// The last message of those that say that no pod could be made.
+/// What was told of an object.
 #[derive(Deserialize)]
 struct Event {
+    reason: Option<String>,
     message: Option<String>,
+    /// When it was told last; newer servers may leave it to the other.
+    #[serde(rename = "lastTimestamp")]
+    last: Option<String>,
+    #[serde(rename = "eventTime")]
+    time: Option<String>,
 }
 
 impl Cluster {
@@ -128,6 +134,24 @@ impl Cluster {
         );
         let events: Vec<Event> = self.list(&path).await.ok()?;
         events.into_iter().next_back()?.message
+    }
+
+    /// The last warning about a pod, by its UID; None as well if we may not see that.
+    pub async fn warning_of(&self, namespace: &str, uid: &str) -> Option<String> {
+        // What the scheduler had against it is over for a pod that has a node.
+        let fields = format!("involvedObject.uid={uid},type=Warning,reason!=FailedScheduling");
+        let path = format!(
+            "/api/v1/namespaces/{}/events?fieldSelector={}",
+            encoded(namespace),
+            encoded(&fields)
+        );
+        let events: Vec<Event> = self.list(&path).await.ok()?;
+        let last = events.into_iter().max_by(|a, b| {
+            let time = |event: &Event| event.last.clone().or_else(|| event.time.clone());
+            time(a).cmp(&time(b))
+        })?;
+        let words: Vec<_> = [last.reason, last.message].into_iter().flatten().collect();
+        Some(words.join(": "))
     }
 
     async fn send_json<T: DeserializeOwned>(

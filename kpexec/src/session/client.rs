@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cnsenter_protocol::times::LONGEST_HOLD;
 use cnsenter_protocol::{Control, Decoder, Exit, Signal, Stream};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at};
 
 use super::outbox::Outbox;
 use super::output::{Outputs, Written};
@@ -20,6 +20,9 @@ use crate::transport::{Duplex, Incoming};
 
 /// How long cnsenter may take to greet: the runtime has to start it on the node.
 const HELLO_LIMIT: Duration = Duration::from_secs(30);
+
+/// After how long of it the user is told.
+const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long what was said last may take to be written.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -87,7 +90,9 @@ impl Session {
 
     /// Waits for Hello. The Exit, if that has come as well.
     pub(super) async fn greet(&mut self) -> Result<Option<Exit>, Error> {
-        let until = Instant::now() + HELLO_LIMIT;
+        let begun = Instant::now();
+        let until = begun + HELLO_LIMIT;
+        let mut is_told = false;
         while !self.greeted {
             tokio::select! {
                 item = timeout_at(until, self.incoming.recv()) => match item {
@@ -98,6 +103,10 @@ impl Session {
                     }
                     Err(_) => return Err(self.no_hello(Some("it took too long".to_owned()))),
                 },
+                () = sleep_until(begun + HELLO_PATIENCE), if !is_told => {
+                    is_told = true;
+                    self.tell_of_no_hello();
+                }
                 event = self.signals.next() => match event {
                     Event::End(signal) => return Err(Error::Interrupted(signal)),
                     Event::Forward(signal @ (Signal::Usr1 | Signal::Usr2 | Signal::Winch)) => {
@@ -109,6 +118,17 @@ impl Session {
             }
         }
         Ok(None)
+    }
+
+    /// A node may be that slow, or its runtime, or cnsenter there, may hang.
+    fn tell_of_no_hello(&self) {
+        self.options.report.note(&format!(
+            "node {} was asked to start cnsenter, and has not answered for {}; it is given {} (Ctrl-C \
+             ends this)",
+            self.options.node,
+            humantime::format_duration(HELLO_PATIENCE),
+            humantime::format_duration(HELLO_LIMIT),
+        ));
     }
 
     /// Says what was kept until Hello, before anything that comes after it is taken: on a terminal,

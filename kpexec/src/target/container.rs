@@ -1,14 +1,12 @@
-//! Which of a pod's containers, and whether it can be entered.
+//! Which of a pod's containers.
 
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::Pod;
 
 use super::Error;
+use super::state::status;
 
 /// The annotation that names the container for people to enter.
 const DEFAULT: &str = "kubectl.kubernetes.io/default-container";
-
-/// What a container that is about to run waits for; any other reason is a failure.
-const STARTING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
 /// A container, by name.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,17 +15,6 @@ pub(super) struct Choice {
     pub name: String,
     /// What kubectl says if it had to choose.
     pub note: Option<String>,
-}
-
-/// How far a container is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// It runs, under this ID (`containerd://...`).
-    Running(String),
-    /// Not yet; what it waits for.
-    Starting(String),
-    /// It does not, and waiting is of no use; why.
-    Stopped(String),
 }
 
 /// Chooses as kubectl does: the one that is named, the annotation's, the first.
@@ -153,91 +140,6 @@ pub fn default(pod: &Pod) -> Option<&str> {
     Names::of(pod).contains(name).then_some(name)
 }
 
-fn status<'a>(pod: &'a Pod, name: &str) -> Option<&'a ContainerStatus> {
-    let status = pod.status.as_ref()?;
-    let all = [
-        &status.container_statuses,
-        &status.ephemeral_container_statuses,
-        &status.init_container_statuses,
-    ];
-    let mut all = all.into_iter().flatten().flatten();
-    all.find(|container| container.name == name)
-}
-
-/// How far the container of this name is.
-#[must_use]
-pub(super) fn state(pod: &Pod, name: &str) -> State {
-    match status(pod, name) {
-        Some(container) => state_of(container),
-        None => {
-            State::Starting(unscheduled(pod).unwrap_or_else(|| "the node to start it".to_owned()))
-        }
-    }
-}
-
-fn state_of(container: &ContainerStatus) -> State {
-    let Some(state) = &container.state else {
-        return State::Starting("the node to start it".to_owned());
-    };
-    match (state, &container.container_id) {
-        (
-            ContainerState {
-                running: Some(_), ..
-            },
-            Some(id),
-        ) if !id.is_empty() => State::Running(id.clone()),
-        (
-            ContainerState {
-                terminated: Some(end),
-                ..
-            },
-            _,
-        ) => {
-            let reason = end.reason.as_deref().unwrap_or("no reason is told");
-            State::Stopped(format!(
-                "it ended with exit code {} ({reason})",
-                end.exit_code
-            ))
-        }
-        (
-            ContainerState {
-                waiting: Some(waiting),
-                ..
-            },
-            _,
-        ) => {
-            let reason = waiting.reason.as_deref().unwrap_or_default();
-            if reason.is_empty() {
-                return State::Starting("the node to start it".to_owned());
-            }
-            if STARTING.contains(&reason) {
-                return State::Starting(reason.to_owned());
-            }
-            let message = waiting
-                .message
-                .as_deref()
-                .filter(|message| !message.is_empty());
-            State::Stopped(match message {
-                Some(message) => format!("{reason}: {message}"),
-                None => reason.to_owned(),
-            })
-        }
-        _ => State::Starting("the node to start it".to_owned()),
-    }
-}
-
-/// What the scheduler says of a pod that no node has taken.
-fn unscheduled(pod: &Pod) -> Option<String> {
-    let conditions = pod.status.as_ref()?.conditions.iter().flatten();
-    let told = conditions
-        .into_iter()
-        .find(|c| c.type_ == "PodScheduled" && c.status == "False")?;
-    Some(format!(
-        "a node ({})",
-        told.message.as_deref().or(told.reason.as_deref())?
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,46 +195,5 @@ mod tests {
             error,
             "container z is not valid for pod web out of: a, b, x (ephem), y (init)"
         );
-    }
-
-    fn in_state(state: serde_json::Value) -> State {
-        let status = serde_json::json!({
-            "name": "a", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-            "containerID": "containerd://1", "state": state,
-        });
-        let mut json = full();
-        json["status"] = serde_json::json!({"containerStatuses": [status]});
-        super::state(&pod(json), "a")
-    }
-
-    #[test]
-    fn only_what_runs_is_entered() {
-        let running = serde_json::json!({"running": {}});
-        assert_eq!(in_state(running), State::Running("containerd://1".into()));
-        let creating = serde_json::json!({"waiting": {"reason": "ContainerCreating"}});
-        assert_eq!(
-            in_state(creating),
-            State::Starting("ContainerCreating".into())
-        );
-        let crashed = serde_json::json!({
-            "waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"},
-        });
-        assert_eq!(
-            in_state(crashed),
-            State::Stopped("CrashLoopBackOff: back-off 5m0s".into())
-        );
-        let ended = serde_json::json!({"terminated": {"exitCode": 3, "reason": "Error"}});
-        let told = "it ended with exit code 3 (Error)";
-        assert_eq!(in_state(ended), State::Stopped(told.into()));
-    }
-
-    #[test]
-    fn an_unscheduled_pod_says_why() {
-        let mut json = full();
-        json["status"] = serde_json::json!({"phase": "Pending", "conditions": [{
-            "type": "PodScheduled", "status": "False", "message": "0/2 nodes are available",
-        }]});
-        let told = "a node (0/2 nodes are available)";
-        assert_eq!(super::state(&pod(json), "a"), State::Starting(told.into()));
     }
 }

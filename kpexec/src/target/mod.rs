@@ -6,6 +6,7 @@ mod kind;
 mod manifest;
 mod rank;
 mod selector;
+mod state;
 
 use std::time::Duration;
 
@@ -15,14 +16,19 @@ use tokio::time::{Instant, sleep};
 use crate::cluster::{self, Cluster};
 use crate::report::Report;
 use crate::request::Named;
-use container::State;
+use selector::Selected;
+use state::State;
 
 pub use container::{Container, all as containers, default as default_container};
 pub use kind::{Kind, Pods, Type};
 pub use manifest::{Error as ManifestError, Manifest};
+pub use state::statuses;
 
 /// How often a pod that does not run yet is asked for.
 const POLL: Duration = Duration::from_millis(500);
+
+/// After how long of waiting the cluster is asked what holds the pod up.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// One running container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +81,8 @@ pub enum Error {
         pod: String,
         /// Why.
         reason: String,
+        /// What to run to see more.
+        hint: Option<String>,
     },
     /// It did not run in time.
     #[error(
@@ -101,6 +109,14 @@ pub enum Error {
         object: String,
         /// How long it had.
         limit: Duration,
+    },
+    /// The object wants none.
+    #[error("{object} has no pod: {reason}")]
+    Idle {
+        /// TYPE/NAME.
+        object: String,
+        /// Why.
+        reason: String,
     },
     /// The object selects no pods.
     #[error("{0} is defined without a selector: it has no pods")]
@@ -140,6 +156,17 @@ pub struct Wanted<'a> {
     pub limit: Duration,
 }
 
+impl Error {
+    /// What to do.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Stopped { hint, .. } => hint.clone(),
+            _ => None,
+        }
+    }
+}
+
 /// Finds the container, and waits for it if it is about to run; and all pods that were seen then.
 ///
 /// # Errors
@@ -149,12 +176,15 @@ pub async fn resolve(
     wanted: &Wanted<'_>,
     report: &Report,
 ) -> Result<(Target, Vec<Pod>), Error> {
-    let until = Instant::now().checked_add(wanted.limit);
-    let labels = labels(cluster, wanted).await?;
+    let begun = Instant::now();
+    let until = begun.checked_add(wanted.limit);
+    let selected = selected(cluster, wanted).await?;
+    let labels = selected.as_ref().map(|selected| selected.labels.as_str());
     let mut told = None;
+    let mut obstacle = None;
     loop {
         let late = until.is_some_and(|until| Instant::now() >= until);
-        let pods = look(cluster, wanted, labels.as_deref()).await?;
+        let pods = look(cluster, wanted, labels).await?;
         match rank::best(&pods) {
             Some(pod) => {
                 let choice = accept(pod, wanted)?;
@@ -166,37 +196,48 @@ pub async fn resolve(
                     choice.note.iter().for_each(|text| report.note(text));
                     told = Some(name.clone());
                 }
-                match container::state(pod, &choice.name) {
+                match state::state(pod, &choice.name) {
                     State::Running(id) => return Ok((target(pod, choice.name, id), pods)),
-                    State::Stopped(reason) => {
+                    State::Stopped(stop) => {
+                        let hint = stop.logs.map(|logs| logs.command(wanted.namespace, &name));
                         return Err(Error::Stopped {
                             container: choice.name,
                             pod: name,
-                            reason,
+                            reason: stop.reason,
+                            hint,
                         });
                     }
-                    State::Starting(reason) if late => {
-                        let container = choice.name;
-                        return Err(Error::Late {
-                            container,
-                            pod: name,
-                            reason,
-                            limit: wanted.limit,
-                        });
-                    }
-                    State::Starting(reason) => {
+                    State::Starting(mut reason) => {
+                        // Soon, for whoever watches; and of what is there in the end.
+                        if late || (obstacle.is_none() && begun.elapsed() >= PATIENCE) {
+                            obstacle = Some(why_not_started(cluster, pod).await);
+                        }
+                        if let Some(Some(words)) = &obstacle {
+                            reason.push_str(&format!(": {words}"));
+                        }
+                        if late {
+                            return Err(Error::Late {
+                                container: choice.name,
+                                pod: name,
+                                reason,
+                                limit: wanted.limit,
+                            });
+                        }
                         report.step(format_args!("waiting for pod {name} to run ({reason})…"));
                     }
                 }
             }
-            None if late => {
+            None => {
                 let object = wanted.named.to_string();
-                return Err(Error::NoPods {
-                    object,
-                    limit: wanted.limit,
-                });
+                if let Some(reason) = selected.as_ref().and_then(|s| s.idle.clone()) {
+                    return Err(Error::Idle { object, reason });
+                }
+                if late {
+                    let limit = wanted.limit;
+                    return Err(Error::NoPods { object, limit });
+                }
+                report.step(format_args!("waiting for a pod of {object}…"));
             }
-            None => report.step(format_args!("waiting for a pod of {}…", wanted.named)),
         }
         sleep(POLL).await;
     }
@@ -207,18 +248,36 @@ pub async fn resolve(
 /// # Errors
 /// When the server says no.
 pub async fn pod(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Option<Pod>, Error> {
-    let labels = labels(cluster, wanted).await?;
-    let pods = look(cluster, wanted, labels.as_deref()).await?;
+    let selected = selected(cluster, wanted).await?;
+    let labels = selected.as_ref().map(|selected| selected.labels.as_str());
+    let pods = look(cluster, wanted, labels).await?;
     Ok(rank::best(&pods).cloned())
 }
 
-/// The label selector of the pods; None if the pod itself is named.
-async fn labels(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Option<String>, Error> {
+/// Which pods are the object's; None if the pod itself is named.
+async fn selected(cluster: &Cluster, wanted: &Wanted<'_>) -> Result<Option<Selected>, Error> {
     match &wanted.named.kind {
         Type::Known(kind) if kind.pods == Pods::Itself => Ok(None),
-        Type::Known(kind) => selector::labels(cluster, wanted, *kind).await.map(Some),
-        Type::Other(word) => custom::labels(cluster, wanted, word).await.map(Some),
+        Type::Known(kind) => selector::selected(cluster, wanted, *kind).await.map(Some),
+        Type::Other(word) => custom::selected(cluster, wanted, word).await.map(Some),
     }
+}
+
+/// What holds up a pod that a node has taken: the node, or what its kubelet warns of.
+async fn why_not_started(cluster: &Cluster, pod: &Pod) -> Option<String> {
+    let node = pod
+        .spec
+        .as_ref()?
+        .node_name
+        .as_deref()
+        .filter(|node| !node.is_empty())?;
+    if let Some(reason) = cluster.why_unready(node).await {
+        return Some(format!("node {node} is not ready ({reason})"));
+    }
+    let meta = &pod.metadata;
+    cluster
+        .warning_of(meta.namespace.as_deref()?, meta.uid.as_deref()?)
+        .await
 }
 
 async fn look(

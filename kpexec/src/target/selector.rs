@@ -9,9 +9,19 @@ use serde_json::Value;
 use super::{Error, Kind, Pods, Wanted};
 use crate::cluster::{Cluster, encoded};
 
+/// An object's pods.
+pub(super) struct Selected {
+    /// Their label selector, as a list takes it.
+    pub labels: String,
+    /// Why none will be made, if that is so.
+    pub idle: Option<String>,
+}
+
 /// As much of a workload or service as tells its pods.
 #[derive(Deserialize)]
 struct Object {
+    #[serde(default)]
+    metadata: Metadata,
     #[serde(default)]
     spec: Spec,
     #[serde(default)]
@@ -19,9 +29,18 @@ struct Object {
 }
 
 #[derive(Deserialize, Default)]
+struct Metadata {
+    generation: Option<i64>,
+}
+
+#[derive(Deserialize, Default)]
 struct Spec {
     #[serde(default)]
     selector: Value,
+    replicas: Option<i32>,
+    /// Jobs; cron jobs as well, whose running jobs that does not stop.
+    #[serde(default)]
+    suspend: bool,
 }
 
 #[derive(Deserialize, Default)]
@@ -29,6 +48,21 @@ struct Status {
     /// Jobs; other kinds have a number here.
     #[serde(default)]
     active: Value,
+    /// Jobs.
+    #[serde(default)]
+    conditions: Vec<Condition>,
+    /// Daemon sets: on how many nodes.
+    #[serde(rename = "desiredNumberScheduled")]
+    wanted: Option<i32>,
+    #[serde(rename = "observedGeneration")]
+    observed: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
 }
 
 #[derive(Deserialize)]
@@ -36,24 +70,60 @@ struct Reference {
     name: String,
 }
 
-/// The label selector of an object's pods, as a list takes it.
-pub(super) async fn labels(
+/// The pods of an object.
+pub(super) async fn selected(
     cluster: &Cluster,
     wanted: &Wanted<'_>,
     kind: Kind,
-) -> Result<String, Error> {
+) -> Result<Selected, Error> {
     let named = wanted.named;
     let path = kind.path(&encoded(wanted.namespace));
     let path = format!("{path}/{}", encoded(&named.name));
     let object: Object = cluster.get(&path).await?;
+    let idle = why_idle(kind.pods, &object);
     let text = written(kind.pods, object).map_err(|source| Error::BadSelector {
         object: named.to_string(),
         source,
     })?;
-    text.ok_or_else(|| match kind.pods {
+    let labels = text.ok_or_else(|| match kind.pods {
         Pods::ActiveJobs => Error::NoJob(named.to_string()),
         _ => Error::NoSelector(named.to_string()),
-    })
+    })?;
+    Ok(Selected { labels, idle })
+}
+
+/// Why there is no use in waiting for a pod.
+fn why_idle(pods: Pods, object: &Object) -> Option<String> {
+    let Object {
+        metadata,
+        spec,
+        status,
+    } = object;
+    if pods != Pods::Selector {
+        return None;
+    }
+    let has = |kind: &str| {
+        status
+            .conditions
+            .iter()
+            .any(|c| c.kind == kind && c.status == "True")
+    };
+    let is_observed = status.observed >= metadata.generation;
+    match spec.replicas {
+        Some(replicas) => scaled_to_none(Some(replicas)),
+        None if spec.suspend => Some("it is suspended".to_owned()),
+        None if has("Complete") => Some("it has completed".to_owned()),
+        None if has("Failed") => Some("it has failed".to_owned()),
+        None if status.wanted == Some(0) && is_observed => {
+            Some("no node is one that it wants a pod on".to_owned())
+        }
+        None => None,
+    }
+}
+
+/// What is said if that many are wanted, and that is none.
+pub(super) fn scaled_to_none(replicas: Option<i32>) -> Option<String> {
+    (replicas == Some(0)).then(|| "it is scaled to 0 replicas".to_owned())
 }
 
 /// None if nothing is selected.
@@ -140,5 +210,29 @@ mod tests {
         assert_eq!(text(Pods::Labels, external.clone()), None);
         assert_eq!(text(Pods::Selector, external.clone()), None);
         assert_eq!(text(Pods::ActiveJobs, external), None);
+    }
+
+    #[test]
+    fn what_will_have_no_pod_is_known_before() {
+        let idle = |pods, json| why_idle(pods, &serde_json::from_value(json).unwrap());
+        let none = idle(Pods::Selector, serde_json::json!({"spec": {"replicas": 0}}));
+        assert_eq!(none.as_deref(), Some("it is scaled to 0 replicas"));
+        let one = serde_json::json!({"spec": {"replicas": 1}, "status": {"conditions": [
+            {"type": "Available", "status": "False"},
+        ]}});
+        assert_eq!(idle(Pods::Selector, one), None);
+        let job = serde_json::json!({"spec": {"suspend": true}});
+        assert_eq!(
+            idle(Pods::Selector, job.clone()).as_deref(),
+            Some("it is suspended")
+        );
+        assert_eq!(idle(Pods::ActiveJobs, job), None);
+        let daemons = |generation: i64| {
+            let status = serde_json::json!({"desiredNumberScheduled": 0, "observedGeneration": 1});
+            let json =
+                serde_json::json!({"metadata": {"generation": generation}, "status": status});
+            idle(Pods::Selector, json)
+        };
+        assert!(daemons(1).is_some() && daemons(2).is_none());
     }
 }

@@ -1,7 +1,8 @@
 # A bound on the command's memory is the command's alone, from the admin's session as well.
 . /lib.sh
 start web
-expect 137 cnsenter --memory=24M web -- dd if=/dev/zero of=/dev/null bs=64M count=1
+expect 137 cnsenter --memory=24M web -- dd if=/dev/zero of=/dev/null bs=64M count=1 2>/tmp/told
+grep -q -- '--memory was exceeded' /tmp/told
 cnsenter --memory=128M web -- dd if=/dev/zero of=/dev/null bs=64M count=1
 cnsenter --memory=24M web -- sleep 4731 &
 eventually is_running 'sleep 4731'
