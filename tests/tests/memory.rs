@@ -14,7 +14,7 @@ fn a_hog_ends_and_nothing_else() {
     assert_eq!(output.code, 137, "{output}");
     assert!(output.err().contains("--memory was exceeded"), "{output}");
     let output = stage.cnsenter(&["--memory=128M"], &HOG).run();
-    assert_eq!((output.code, output.err().as_str()), (0, ""), "{output}");
+    assert_eq!(output.code, 0, "{output}");
     // Another's KILL is not taken for the bound's.
     let output = stage.sh(&["--memory=128M"], "kill -9 $$").run();
     assert_eq!((output.code, output.err().as_str()), (137, ""), "{output}");

@@ -80,7 +80,7 @@ impl Session {
                 let granted = self.outbox.grant(bytes);
                 granted.map_err(|error| Error::Protocol(error.to_string()))?;
             }
-            Control::Ping(number) => self.outbox.put(&Control::Pong(number)),
+            Control::Ping(number) => self.outbox.answer(number),
             Control::Pong(number) => self.ponged(number),
             Control::Started { pid } => self.pid = Some(pid),
             Control::Exit(exit) => return Ok(Some(exit)),

@@ -9,6 +9,8 @@ mod client;
 mod console;
 mod ending;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod incoming;
 mod input;
 mod interrupts;

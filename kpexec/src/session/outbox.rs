@@ -14,6 +14,8 @@ use super::SESSION;
 pub(super) struct Outbox {
     /// Control frames; they go before any data.
     control: Vec<u8>,
+    /// The answer to the last Ping; those before it are not worth one while it waits.
+    pong: Option<u64>,
     piece: Option<Piece>,
     allowance: Allowance,
 }
@@ -30,6 +32,11 @@ impl Outbox {
             _ => SESSION,
         };
         message.put(&mut self.control, session);
+    }
+
+    /// Answers a Ping when there is room.
+    pub(super) fn answer(&mut self, number: u64) {
+        self.pong = Some(number);
     }
 
     /// Takes a piece of stdin, or its end; why it ended, if it failed.
@@ -60,7 +67,7 @@ impl Outbox {
 
     /// Whether there is something that may be sent.
     pub(super) fn is_sendable(&self) -> bool {
-        !self.control.is_empty()
+        self.has_control()
             || match &self.piece {
                 Some(Piece::Data(_)) => self.allowance.left() > 0,
                 Some(Piece::End) => true,
@@ -70,7 +77,7 @@ impl Outbox {
 
     /// Control frames first; else as much of stdin as there is credit for.
     pub(super) fn next(&mut self) -> Bytes {
-        if !self.control.is_empty() {
+        if self.has_control() {
             return self.control();
         }
         let mut frame = Vec::new();
@@ -87,8 +94,15 @@ impl Outbox {
         frame.into()
     }
 
+    fn has_control(&self) -> bool {
+        !self.control.is_empty() || self.pong.is_some()
+    }
+
     /// The control frames alone.
     pub(super) fn control(&mut self) -> Bytes {
+        if let Some(number) = self.pong.take() {
+            self.put(&Control::Pong(number));
+        }
         std::mem::take(&mut self.control).into()
     }
 }

@@ -67,7 +67,7 @@ mod unix {
         }
 
         /// None, for tests that have none.
-        #[cfg(test)]
+        #[cfg(any(test, fuzzing))]
         pub(in super::super) fn none() -> Self {
             Self(Vec::new())
         }
@@ -146,7 +146,7 @@ mod windows {
         }
 
         /// None, for tests that have none.
-        #[cfg(test)]
+        #[cfg(any(test, fuzzing))]
         pub(in super::super) fn none() -> Self {
             Self {
                 tty: false,

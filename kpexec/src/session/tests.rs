@@ -248,6 +248,22 @@ async fn control_goes_on_while_stdin_waits() {
     peer.ending.await.unwrap().unwrap();
 }
 
+/// Else it would be kept for somebody who does not read it.
+#[tokio::test]
+async fn of_many_pings_that_wait_only_the_last_is_answered() {
+    let mut peer = Peer::greeted(options(), b"").await;
+    for number in 0..5000 {
+        peer.say(Control::Ping(number)).await;
+    }
+    let mut answers = Vec::new();
+    while answers.last() != Some(&Heard::Said(Control::Pong(4999))) {
+        answers.extend(peer.hear().await);
+    }
+    assert!(answers.len() < 50, "{} answers", answers.len());
+    peer.exit(0).await;
+    peer.ending.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn all_that_a_quick_command_has_to_say_may_come_at_once() {
     let peer = Peer::start(options(), b"");
