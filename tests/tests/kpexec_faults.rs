@@ -25,20 +25,29 @@ struct Running<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn open(cluster: &'a Cluster) -> Self {
+    fn open(cluster: &'a Cluster, round: u32) -> Self {
         let shop = cluster.namespace();
         for node in NODES {
             shop.run(&PodSpec::locked_down(&format!("web-{node}")).on(node));
         }
-        Self { shop, next: 43430 }
+        Self {
+            shop,
+            next: 43430 + 10 * round,
+        }
     }
 
     fn kpexec(&self, words: &[&str]) -> Cmd {
         self.shop.kpexec(words)
     }
 
-    /// Starts a command on each node that leaves a daemon behind, by the kpexec of any machine.
-    fn start(&mut self, flag: &str, kpexec: impl Fn(&[&str]) -> Cmd) -> Running<'_> {
+    /// Starts a command on each node that leaves a daemon behind.
+    fn start(&mut self, flag: &str) -> Running<'_> {
+        let cluster = self.shop.cluster;
+        self.start_by(flag, |words| cluster.kpexec(words))
+    }
+
+    /// By the kpexec of any machine.
+    fn start_by(&mut self, flag: &str, kpexec: impl Fn(&[&str]) -> Cmd) -> Running<'_> {
         self.next += 1;
         let time = self.next.to_string();
         let script = format!("setsid sleep {time} & seq 1 20000; echo before; sleep {time}");
@@ -123,16 +132,34 @@ fn init_of(shop: &Namespace, pod: &str) -> String {
     pid.expect("the container runs").to_owned()
 }
 
+/// How often a fault is had that costs little: what goes wrong in one of several cases is seen.
+const ROUNDS: u32 = 3;
+
 /// One after the other: each of them takes the whole cluster.
 #[test]
 fn parts_of_the_cluster_go_away() {
     let cluster = Cluster::start(&ClusterSpec::default());
     cluster.install_nodepause();
-    let scene = &mut Scene::open(&cluster);
-    let here = |words: &[&str]| cluster.kpexec(words);
+    for round in 0..ROUNDS {
+        let scene = &mut Scene::open(&cluster, round);
+        clients_are_killed(scene);
+        containers_are_restarted(scene);
+        agents_are_deleted(scene);
+        containerds_are_restarted(scene);
+        kubelets_are_restarted(scene);
+        the_api_server_is_restarted(scene);
+    }
+    let scene = &mut Scene::open(&cluster, ROUNDS);
+    let laptop = cluster.laptop();
+    packets_are_dropped_for_long(scene, &laptop);
+    packets_are_dropped_for_a_while(scene, &laptop);
+    the_api_server_hangs(scene);
+    the_nodes_network_goes(scene);
+}
 
-    // The client is killed. (It says nothing.)
-    let mut running = scene.start("-q", here);
+fn clients_are_killed(scene: &mut Scene) {
+    let mut running = scene.start("-q");
+    // They say nothing.
     let workers: Vec<_> = running
         .clients
         .drain(..)
@@ -141,26 +168,14 @@ fn parts_of_the_cluster_go_away() {
     for worker in workers {
         eventually("nothing of it runs", || running.count(worker) == "0");
     }
+}
 
-    // The client's packets are dropped for longer than the lease ...
-    let laptop = cluster.laptop();
-    let running = scene.start(SHORT, |words| laptop.kpexec(words));
-    laptop.cut();
-    running.are_lost("it was silent for 5s");
-    laptop.mend();
-    // ... and for less long: nothing is lost but time.
-    packets_are_dropped_for_a_while(scene, &laptop);
-
-    // The target's container is restarted: its commands end with it, and that is told.
-    let running = scene.start("-q", here);
-    for node in NODES {
-        let pod = format!("web-{node}");
-        let init = init_of(running.shop, &pod);
-        cluster
-            .worker(node)
-            .node
-            .command(["kill", "-KILL", &init])
-            .ok();
+/// The target's: its commands end with it, and that is told.
+fn containers_are_restarted(scene: &mut Scene) {
+    let running = scene.start("-q");
+    for worker in &running.shop.cluster.workers {
+        let init = init_of(running.shop, &format!("web-{}", worker.name));
+        worker.node.command(["kill", "-KILL", &init]).ok();
     }
     running.end(|output, node| {
         let told = format!(
@@ -170,37 +185,58 @@ fn parts_of_the_cluster_go_away() {
         assert_eq!((output.code, output.err()), (137, told));
     });
     scene.works_again();
+}
 
-    let running = scene.start("-q", here);
+fn agents_are_deleted(scene: &mut Scene) {
+    let cluster = scene.shop.cluster;
+    let running = scene.start("-q");
     let delete = "delete --wait=false --grace-period=0 --force pods --all";
     cluster.nodepause(delete.split(' ')).ok();
-    running.are_lost("");
+    running.are_lost("(the agent, pod kpexec/nodepause-");
     let status = ["rollout", "status", "--timeout=50s", "daemonset/nodepause"];
     cluster.nodepause(status).ok();
     scene.works_again();
+}
 
-    let running = scene.start(SHORT, here);
-    for worker in &cluster.workers {
+fn containerds_are_restarted(scene: &mut Scene) {
+    let running = scene.start(SHORT);
+    for worker in &running.shop.cluster.workers {
         worker.containerd.restart();
     }
     running.are_lost("");
     scene.works_again();
+}
 
-    let running = scene.start("-q", here);
-    for worker in &cluster.workers {
+fn kubelets_are_restarted(scene: &mut Scene) {
+    let running = scene.start("-q");
+    for worker in &running.shop.cluster.workers {
         worker.kubelet.restart();
     }
     running.are_lost("");
     scene.works_again();
+}
 
-    let running = scene.start("-q", here);
+fn the_api_server_is_restarted(scene: &mut Scene) {
+    let cluster = scene.shop.cluster;
+    let running = scene.start("-q");
     cluster.api_server().restart();
     running.are_lost("");
     cluster.wait_for_api_server();
     scene.works_again();
+}
 
-    // The API server hangs: those that run are lost once the lease is over, others do not begin.
-    let running = scene.start(SHORT, here);
+/// The client's, for longer than the lease.
+fn packets_are_dropped_for_long(scene: &mut Scene, laptop: &Laptop) {
+    let running = scene.start_by(SHORT, |words| laptop.kpexec(words));
+    laptop.cut();
+    running.are_lost("it was silent for 5s");
+    laptop.mend();
+}
+
+/// Those that run are lost once the lease is over, others do not begin.
+fn the_api_server_hangs(scene: &mut Scene) {
+    let cluster = scene.shop.cluster;
+    let running = scene.start(SHORT);
     cluster.api_server().stop();
     running.are_lost("it was silent for 5s");
     let hung = scene.kpexec(&["web-node-1", "--", "true"]);
@@ -212,9 +248,11 @@ fn parts_of_the_cluster_go_away() {
     cluster.api_server().resume();
     cluster.wait_for_api_server();
     scene.works_again();
+}
 
-    // The nodes' network goes.
-    let running = scene.start(SHORT, here);
+fn the_nodes_network_goes(scene: &mut Scene) {
+    let cluster = scene.shop.cluster;
+    let running = scene.start(SHORT);
     for worker in &cluster.workers {
         cluster.cut(worker.address);
     }
@@ -229,6 +267,7 @@ fn parts_of_the_cluster_go_away() {
     scene.works_again();
 }
 
+/// For less long than the lease: nothing is lost but time.
 fn packets_are_dropped_for_a_while(scene: &Scene, laptop: &Laptop) {
     let script = "for i in $(seq 1 200); do echo $i; sleep 0.02; done; exit 7";
     for node in NODES {
