@@ -25,7 +25,7 @@ pub use control::{Control, Exit, Failure, FailureKind, Hello, KilledFor, Signal,
 pub use decoder::{Decoder, Item};
 pub use fields::Error as FieldError;
 pub use frame::{SessionId, Stream};
-pub use request::{Argv, CgroupChoice, Encoded, Profile, Request, Target, Tty};
+pub use request::{Argv, CgroupChoice, Encoded, Profile, Reader, Request, Target, Tty};
 
 /// The protocol's number, the first word after `cnsenter session`.
 pub const PROTOCOL: u32 = 1;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::supplement::{self, Supplement};
-use super::{CgroupChoice, Error, Profile, Request, Target, Tty};
+use super::{CgroupChoice, Error, Profile, Reader, Request, Target, Tty};
 use crate::PROTOCOL;
 use crate::control::Size;
 
@@ -115,9 +115,20 @@ impl Argv {
         Ok(request)
     }
 
-    /// Whether the words are those that the request is written as, in whatever order its flags are.
+    /// Whether the words are those that the request is written as, for whoever reads them, in whatever
+    /// order its flags are.
     fn check_spelling(&self, request: &Request, supplement: &Supplement) -> Result<(), Error> {
-        let written = request.words(supplement, self.sum.clone());
+        let check = |reader| self.check_spelling_for(reader, request, supplement);
+        check(Reader::Shell).or_else(|_| check(Reader::None))
+    }
+
+    fn check_spelling_for(
+        &self,
+        reader: Reader,
+        request: &Request,
+        supplement: &Supplement,
+    ) -> Result<(), Error> {
+        let written = request.words(supplement, self.sum.clone(), reader);
         let (head, mut written, command) = parts(&written);
         let (read_head, mut read, read_command) = parts(&self.words);
         if command != read_command {

@@ -39,6 +39,9 @@ pub enum Error {
     /// A word of the command line is not UTF-8.
     #[error("the request has a word that is not UTF-8")]
     NotUtf8,
+    /// A word outside of the command that a shell would take for something else.
+    #[error("the request's word {0:?} cannot be passed on through a shell")]
+    NotPlain(String),
     /// A command, name or value that no program can be given.
     #[error("{0} holds a NUL byte")]
     Nul(&'static str),

@@ -2,7 +2,8 @@
 //!
 //! `session 1 NS/POD[,NS/POD...] PROFILE FLAGS -- COMMAND...`: the head has fixed places, each flag
 //! one spelling, and nothing may be said twice. What a command line cannot or should not hold (what
-//! is not UTF-8, what is long, the values of variables) follows in a Request frame.
+//! is not UTF-8, what is long, the values of variables) follows in a Request frame; where a shell reads
+//! the command line, that is all that means something to any shell.
 
 mod argv;
 mod error;
@@ -114,6 +115,23 @@ pub enum CgroupChoice {
     Own,
     /// The container's, whose limits hold for it.
     Target,
+}
+
+/// Who reads a request's words before cnsenter does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reader {
+    /// Nobody that takes them for anything else: they may be whatever UTF-8 can spell.
+    None,
+    /// A shell that nobody knows: they are made of [`is_plain`] characters alone.
+    Shell,
+}
+
+/// Whether a word is the same to every shell, and needs no quotes.
+#[must_use]
+pub fn is_plain(word: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&b);
+    // zsh looks for a program after an equals sign, fish for a job after a percent sign.
+    !word.is_empty() && word.bytes().all(plain) && !word.starts_with(['=', '%'])
 }
 
 /// A request, ready to be sent.

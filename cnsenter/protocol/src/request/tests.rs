@@ -44,9 +44,18 @@ fn everything() -> Request {
     }
 }
 
-/// What the other end makes of it.
+/// What the other end makes of it, whoever reads it on its way.
 fn round(request: &Request) -> Request {
-    let encoded = request.encode().unwrap();
+    let mut plainer = request.clone();
+    plainer.user = request.user.clone().filter(|user| is_plain(user));
+    assert_eq!(round_by(&plainer, Reader::Shell), plainer);
+    round_by(request, Reader::None)
+}
+
+fn round_by(request: &Request, reader: Reader) -> Request {
+    let encoded = request.encode_for(reader).unwrap();
+    let all_plain = encoded.words.iter().all(|word| is_plain(word));
+    assert!(all_plain || reader == Reader::None, "{:?}", encoded.words);
     let argv = Argv::read(&encoded.words).unwrap();
     assert_eq!(argv.is_complete(), encoded.supplement.is_none());
     argv.complete(&encoded.supplement.unwrap_or_default())
@@ -121,6 +130,29 @@ fn what_does_not_fit_is_shown_in_part() {
     request.command = vec![b"rm".to_vec(), b"\xff\x1b[2J".to_vec()];
     let shown = request.encode().unwrap().words;
     assert_eq!(shown[shown.len() - 3..], ["rm", "\u{fffd}?[2J", "..."]);
+}
+
+#[test]
+fn a_shell_reads_nothing_but_plain_words() {
+    let mut request = plain();
+    request.command = ["sh", "-c", "echo 'a b' >/tmp/ü;", "=ls", ""]
+        .map(|word| word.as_bytes().to_vec())
+        .to_vec();
+    let words = request.encode_for(Reader::Shell).unwrap().words;
+    let shown = "sh -c echo__a_b___/tmp/__ _ls _ ...";
+    assert!(
+        words.join(" ").ends_with(&format!(" -- {shown}")),
+        "{words:?}"
+    );
+    assert_eq!(round(&request), request);
+
+    // What is plain is there as it is.
+    let words = plain().encode_for(Reader::Shell).unwrap();
+    assert_eq!(words, plain().encode().unwrap());
+
+    request.user = Some("a b".into());
+    let error = Error::NotPlain("--user=a b".into());
+    assert_eq!(request.encode_for(Reader::Shell), Err(error));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::supplement::{self, Supplement};
-use super::{CgroupChoice, Encoded, Error, MAX_ENCODED, MAX_TARGETS, Request, Target};
+use super::{
+    CgroupChoice, Encoded, Error, MAX_ENCODED, MAX_TARGETS, Reader, Request, Target, is_plain,
+};
 use crate::PROTOCOL;
 use crate::control::Size;
 use crate::frame::MAX_REQUEST;
@@ -15,31 +17,41 @@ const SHOWN: usize = 1 << 10;
 const AND_SO_ON: &str = "...";
 
 impl Request {
+    /// [`Request::encode_for`], where cnsenter gets the words as they are.
+    ///
+    /// # Errors
+    /// When a value cannot be passed on.
+    pub fn encode(&self) -> Result<Encoded, Error> {
+        self.encode_for(Reader::None)
+    }
+
     /// Writes the request as the words of a command line and, where those cannot hold it, the
     /// payload of a Request frame.
     ///
     /// # Errors
     /// When a value cannot be passed on.
-    pub fn encode(&self) -> Result<Encoded, Error> {
+    pub fn encode_for(&self, reader: Reader) -> Result<Encoded, Error> {
         self.check()?;
+        let fits = |word: &Vec<u8>| {
+            let word = std::str::from_utf8(word);
+            word.is_ok_and(|word| reader == Reader::None || is_plain(word))
+        };
         let mut supplement = Supplement {
-            command: self
-                .command
-                .iter()
-                .any(|word| std::str::from_utf8(word).is_err())
-                .then(|| self.command.clone()),
-            workdir: self
-                .workdir
-                .clone()
-                .filter(|dir| std::str::from_utf8(dir).is_err()),
+            command: (!self.command.iter().all(fits)).then(|| self.command.clone()),
+            workdir: self.workdir.clone().filter(|dir| !fits(dir)),
             env: self.env.clone(),
         };
         let mut payload = supplement.encode();
-        let mut words = self.words(&supplement, announced(&supplement, &payload));
+        let mut words = self.words(&supplement, announced(&supplement, &payload), reader);
         if encoded_length(&words) > MAX_ENCODED && supplement.command.is_none() {
             supplement.command = Some(self.command.clone());
             payload = supplement.encode();
-            words = self.words(&supplement, announced(&supplement, &payload));
+            words = self.words(&supplement, announced(&supplement, &payload), reader);
+        }
+        if reader == Reader::Shell
+            && let Some(word) = words.iter().find(|word| !is_plain(word))
+        {
+            return Err(Error::NotPlain(word.clone()));
         }
         match encoded_length(&words) {
             length if length > MAX_ENCODED => return Err(Error::TooLong(length)),
@@ -96,7 +108,12 @@ impl Request {
     }
 
     /// The words, `sum` naming the Request frame that holds what is in `supplement`.
-    pub(super) fn words(&self, supplement: &Supplement, sum: Option<String>) -> Vec<String> {
+    pub(super) fn words(
+        &self,
+        supplement: &Supplement,
+        sum: Option<String>,
+        reader: Reader,
+    ) -> Vec<String> {
         let pods = self
             .targets
             .iter()
@@ -151,7 +168,7 @@ impl Request {
         switch("verbose", self.verbose);
         words.push("--".to_owned());
         match &supplement.command {
-            Some(command) => words.extend(shown(command)),
+            Some(command) => words.extend(shown(command, reader)),
             None => words.extend(
                 self.command
                     .iter()
@@ -249,16 +266,16 @@ fn escaped(name: &[u8]) -> String {
 }
 
 /// What is shown of a command that is not on the command line: its beginning, and that it goes on.
-fn shown(command: &[Vec<u8>]) -> Vec<String> {
+fn shown(command: &[Vec<u8>], reader: Reader) -> Vec<String> {
     let mut left = SHOWN;
     let mut words = Vec::new();
     for word in command {
         // All that can be shown of it is at its beginning.
         let word = String::from_utf8_lossy(&word[..word.len().min(SHOWN)]);
-        let word: String = word
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
+        let word = match reader {
+            Reader::None => word.replace(char::is_control, "?"),
+            Reader::Shell => plain(&word),
+        };
         if word.len() >= left {
             let mut end = left;
             while !word.is_char_boundary(end) {
@@ -272,6 +289,18 @@ fn shown(command: &[Vec<u8>]) -> Vec<String> {
     }
     words.push(AND_SO_ON.to_owned());
     words
+}
+
+/// A word with everything replaced that is not plain.
+fn plain(word: &str) -> String {
+    let each = |c: char| match is_plain(c.encode_utf8(&mut [0; 4])) {
+        true => c,
+        false => '_',
+    };
+    match word {
+        "" => "_".to_owned(),
+        word => word.chars().map(each).collect(),
+    }
 }
 
 /// How long the words are as `command=WORD&` in a URL.
