@@ -50,6 +50,10 @@ fn run(args: Vec<OsString>) -> Result<u8, Error> {
     if let Some(words) = session::asked_for(&args) {
         return session::serve(words).map_err(Error::from);
     }
+    if session::original::asked_for(&args) {
+        let words = session::original::words(&args)?;
+        return session::serve(&words).map_err(Error::from);
+    }
     match crate::cli::parse(args.clone()).map_err(Error::Usage)? {
         Invocation::Exec(exec) => seal(*exec, &args),
         Invocation::Sub(sub) => commands::run(sub, &caller()),

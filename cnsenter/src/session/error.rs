@@ -28,6 +28,9 @@ pub enum Error {
     /// No namespace has that name.
     #[error("\"{0}\" is no namespace that could be entered")]
     Namespace(String),
+    /// Who asks by SSH may do nothing else.
+    #[error("this SSH key runs kpexec's sessions and nothing else: {0}")]
+    Original(String),
     /// The client sends no frames.
     #[error("the client broke the session protocol")]
     Frames(#[from] decoder::Error),
@@ -73,9 +76,11 @@ impl Error {
     #[must_use]
     pub fn failure(&self) -> Failure {
         let kind = match self {
-            Self::Words(_) | Self::Request(_) | Self::Profile(_) | Self::Namespace(_) => {
-                FailureKind::Request
-            }
+            Self::Words(_)
+            | Self::Request(_)
+            | Self::Profile(_)
+            | Self::Namespace(_)
+            | Self::Original(_) => FailureKind::Request,
             Self::Frames(_) | Self::Order { .. } | Self::Credit { .. } => FailureKind::Protocol,
             Self::Seal(_) | Self::System { .. } => FailureKind::Enter,
         };

@@ -11,6 +11,7 @@ mod command;
 mod error;
 mod init;
 mod lease;
+pub mod original;
 mod outbox;
 mod request;
 mod server;
