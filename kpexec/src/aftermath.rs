@@ -30,26 +30,27 @@ pub struct End {
     pub why: Option<String>,
 }
 
-/// Asks about an end that needs it, for as long as nobody interrupts.
+/// Asks about an end that needs it, for as long as nobody interrupts: the cluster, if one is known, and
+/// about the agent, if one was used.
 ///
 /// # Errors
 /// That of the session, with what is known besides.
 pub async fn explain(
-    cluster: &Cluster,
-    target: &Target,
-    agent: &Agent,
+    known: Option<(&Cluster, &Target)>,
+    agent: Option<&Agent>,
     ended: Result<Ending, session::Error>,
 ) -> Result<End, session::Error> {
     match ended {
         Ok(ending) => {
             let why = match &ending {
-                Ending::Exit(exit) => why(cluster, target, exit).await,
+                Ending::Exit(exit) => why(known, exit).await,
                 _ => None,
             };
             Ok(End { ending, why })
         }
         Err(mut error) => {
             if let session::Error::Lost { reason, .. } = &mut error
+                && let (Some((cluster, _)), Some(agent)) = (known, agent)
                 && let Some(known) = uninterrupted(QUESTION, of_agent(cluster, agent)).await
             {
                 reason.push_str(&format!(" ({known})"));
@@ -59,14 +60,19 @@ pub async fn explain(
     }
 }
 
-async fn why(cluster: &Cluster, target: &Target, exit: &Exit) -> Option<String> {
+async fn why(known: Option<(&Cluster, &Target)>, exit: &Exit) -> Option<String> {
     if exit.timed_out {
         return Some("--timeout".to_owned());
     }
     match exit.killed_for? {
         KilledFor::Memory => Some("killed: --memory was exceeded".to_owned()),
         KilledFor::Container => {
-            let told = uninterrupted(PATIENCE, of_container(cluster, target)).await;
+            let told = match known {
+                Some((cluster, target)) => {
+                    uninterrupted(PATIENCE, of_container(cluster, target)).await
+                }
+                None => None,
+            };
             let told = told.map_or_else(String::new, |told| format!(": {told}"));
             Some(format!("killed, for its container ended{told}"))
         }

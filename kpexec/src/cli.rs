@@ -17,8 +17,9 @@ use crate::config::Selection;
 use crate::error::Error as Failure;
 use crate::manifest::Wish;
 use crate::program::Program;
-use crate::request::{Caller, Error, Io, Named, Object, Options, Request};
+use crate::request::{BySsh, Caller, Error, Io, Named, Object, Options, Request};
 use crate::settings::{ConfigArgs, Settings};
+use crate::transport::ssh::SshArgs;
 
 /// In each line a program's name is put in for `{}`.
 const USAGE: &str = "\
@@ -114,6 +115,9 @@ pub struct ExecArgs {
     /// The agent, if not the node's.
     #[command(flatten)]
     pub agent: AgentArgs,
+    /// The way by SSH.
+    #[command(flatten)]
+    pub ssh: SshArgs,
     /// How to reach the cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -364,7 +368,18 @@ impl ExecArgs {
             Some(file) => Object::InFile(file),
             None => Object::Named(Named::parse(self.target.as_deref().unwrap_or_default())?),
         };
+        if let (Some(_), Object::Named(named)) = (&self.ssh.node, &target)
+            && !named.is_pod()
+        {
+            return Err(Error::NeedsApi(named.to_string()));
+        }
+        let by_ssh = self.ssh.ssh || self.ssh.node.is_some();
         Ok(Request {
+            ssh: by_ssh.then(|| BySsh {
+                options: self.ssh.options(caller.may_be_asked),
+                node: self.ssh.node,
+                address_types: self.ssh.node_address_type,
+            }),
             ephemeral,
             target,
             container: self.container,

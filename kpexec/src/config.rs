@@ -235,6 +235,23 @@ pub fn names(file: Option<&Path>) -> Result<Names, Error> {
     })
 }
 
+/// The namespace of the context that is chosen, if a file says so. No credentials are looked for.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn namespace(selection: &Selection) -> Result<Option<String>, Error> {
+    let Some(all) = read_files(selection.file.as_deref())? else {
+        return Ok(None);
+    };
+    let name = selection.context.as_ref().or(all.current_context.as_ref());
+    let context = all
+        .contexts
+        .iter()
+        .find(|context| Some(&context.name) == name);
+    let namespace = context.and_then(|context| context.context.as_ref()?.namespace.clone());
+    Ok(namespace.filter(|namespace| !namespace.is_empty()))
+}
+
 /// The merged files; None where there are none and none was asked for.
 fn read_files(file: Option<&Path>) -> Result<Option<Kubeconfig>, Error> {
     let read = |path: &Path| {

@@ -49,6 +49,9 @@ pub enum Error {
     /// No way to the node.
     #[error(transparent)]
     Transport(#[from] transport::Error),
+    /// No way to the node by SSH.
+    #[error(transparent)]
+    Ssh(#[from] transport::ssh::Error),
     /// The session failed.
     #[error(transparent)]
     Session(#[from] session::Error),
@@ -86,6 +89,7 @@ impl Error {
                 Some("kpexec check says more about the agents".to_owned())
             }
             Self::Ephemeral(error) => error.hint(),
+            Self::Ssh(error) => error.hint(),
             Self::Config(config::Error::None(_))
             | Self::Cache(cache::Failure::Config(config::Error::None(_)))
             | Self::Admin(admin::Error::Config(config::Error::None(_))) => {

@@ -17,6 +17,7 @@ pub mod ephemeral;
 pub mod error;
 pub mod listing;
 pub mod manifest;
+pub mod over_ssh;
 pub mod program;
 pub mod report;
 pub mod request;

@@ -10,7 +10,7 @@ use crossterm::cursor::MoveToColumn;
 use crossterm::execute;
 use crossterm::style::Print;
 use crossterm::terminal::{self, Clear, ClearType};
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::stderr::{printable, say};
 
@@ -79,6 +79,15 @@ impl Report {
         }
     }
 
+    /// For whoever asks the user something meanwhile.
+    #[must_use]
+    pub fn pause(&self) -> Pause {
+        Pause {
+            line: self.line.clone(),
+            timer: self.timer.as_ref().map(JoinHandle::abort_handle),
+        }
+    }
+
     /// Nothing is waited for any more.
     pub fn end(&mut self) {
         if let Some(timer) = self.timer.take() {
@@ -93,6 +102,26 @@ impl Report {
 
     fn line(&self) -> std::sync::MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What takes a report's line away: the terminal's line is needed for something else.
+#[derive(Clone)]
+pub struct Pause {
+    line: Arc<Mutex<Line>>,
+    timer: Option<AbortHandle>,
+}
+
+impl Pause {
+    /// Whoever has been asked something need not be told any more what is waited for.
+    pub fn take_line_back(&self) {
+        if let Some(timer) = &self.timer {
+            timer.abort();
+        }
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut line.is_shown) {
+            draw("");
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::manifest::Wish;
 use crate::program::Program;
 use crate::report::Report;
-use crate::request::{Caller, Named, Object, Request};
+use crate::request::{BySsh, Caller, Named, Object, Request};
 use crate::session::{Ending, Interrupts, Options};
 use crate::settings::{ConfigArgs, Settings};
 use crate::stderr::{printable, say};
@@ -23,8 +23,8 @@ use crate::target::{Manifest, Target, Wanted};
 use crate::trace::Trace;
 use crate::transport::Duplex;
 use crate::{
-    admin, aftermath, agent, cache, cli, completion, config, error, session, settings, target,
-    transport,
+    admin, aftermath, agent, cache, cli, completion, config, error, over_ssh, session, settings,
+    target, transport,
 };
 
 /// Runs kpexec.
@@ -103,6 +103,15 @@ fn on_one_thread<T>(work: impl Future<Output = T>) -> Result<T, Error> {
 /// Finds the container and the agent on its node, and has the command run there.
 async fn execute(request: &Request) -> Result<End, Error> {
     let trace = Trace::new(request.run.verbose);
+    if let Some(by) = &request.ssh
+        && let Some(node) = &by.node
+    {
+        let (stream, options) = over_ssh::open_by_name(node, by, request, &trace).await?;
+        let ended = session::run(stream, options).await;
+        let end = aftermath::explain(None, None, ended).await?;
+        trace.step(|| format!("ended; exit code {}", end.ending.code()));
+        return Ok(end);
+    }
     let access = config::load(&request.selection)?;
     let cache = Cache::of(&access.identity, request.cache_age);
     let cluster = Cluster::new(access, request.request_timeout)?;
@@ -145,15 +154,16 @@ async fn execute(request: &Request) -> Result<End, Error> {
         trace: &trace,
         report,
     };
-    let end = match &request.ephemeral {
-        Some(wish) => way.with_ephemeral_agent(wish).await?,
-        None => {
+    let end = match (&request.ssh, &request.ephemeral) {
+        (Some(by), _) => way.by_ssh(by).await?,
+        (None, Some(wish)) => way.with_ephemeral_agent(wish).await?,
+        (None, None) => {
             way.report
                 .step(format_args!("looking for nodepause on {}…", target.node));
             let agent = agent::find(&cluster, &request.agent_namespace, &target.node).await?;
             let (stream, options) = way.open(&agent).await?;
             let ended = session::run(stream, options).await;
-            aftermath::explain(&cluster, &target, &agent, ended).await?
+            aftermath::explain(Some((&cluster, &target)), Some(&agent), ended).await?
         }
     };
     trace.step(|| format!("ended; exit code {}", end.ending.code()));
@@ -187,7 +197,7 @@ impl Way<'_> {
         trace.step(|| format!("the agent is {}/{}", agent.namespace, agent.pod));
         report.step(format_args!("connecting to {}…", target.node));
         let size = request.io.tty.then(session::size).flatten();
-        let encoded = request.for_cnsenter(target, size).encode()?;
+        let encoded = request.for_cnsenter(target.into(), true, size).encode()?;
         let stream = transport::open(cluster, agent, &encoded.words).await?;
         trace.step(|| {
             let words = encoded.words.join(" ");
@@ -201,6 +211,25 @@ impl Way<'_> {
             report,
         };
         Ok((stream, options))
+    }
+
+    /// Runs the command by SSH to the node.
+    async fn by_ssh(self, by: &BySsh) -> Result<End, Error> {
+        let Self {
+            cluster, target, ..
+        } = self;
+        let host = over_ssh::host(cluster, &target.node, &by.address_types).await;
+        let opened = over_ssh::open(
+            &host,
+            target.into(),
+            by,
+            self.request,
+            self.report,
+            self.trace,
+        );
+        let (stream, options) = opened.await?;
+        let ended = session::run(stream, options).await;
+        Ok(aftermath::explain(Some((cluster, target)), None, ended).await?)
     }
 
     /// Runs the command through an agent that is there for it alone. That is removed on every way
@@ -227,7 +256,7 @@ impl Way<'_> {
             Err(error) => Err(error),
             Ok((agent, stream, options)) => tokio::select! {
                 ended = session::run(stream, options) => {
-                    let end = aftermath::explain(cluster, target, &agent, ended).await;
+                    let end = aftermath::explain(Some((cluster, target)), Some(&agent), ended).await;
                     end.map_err(Error::from)
                 }
                 never = job.keep() => match never {},
@@ -277,6 +306,7 @@ fn caller() -> Caller {
         stdin_is_tty: io::stdin().is_terminal(),
         stderr_is_tty: io::stderr().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb"),
+        may_be_asked: io::stdin().is_terminal() || io::stderr().is_terminal(),
         env: std::env::vars_os().collect(),
     }
 }

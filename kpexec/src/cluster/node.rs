@@ -1,8 +1,8 @@
-//! What the cluster knows of a node, for messages.
+//! What the cluster knows of a node.
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, NodeAddress};
 
-use super::{Cluster, encoded};
+use super::{Cluster, Error, encoded};
 
 impl Cluster {
     /// Why a node is not ready; None if it is, or if nobody tells us.
@@ -15,6 +15,16 @@ impl Cluster {
             }
             Err(_) => None,
         }
+    }
+
+    /// Where a node is, by each type of address that it has.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn addresses(&self, node: &str) -> Result<Vec<NodeAddress>, Error> {
+        let path = format!("/api/v1/nodes/{}", encoded(node));
+        let node = self.get::<Node>(&path).await?;
+        Ok(node.status.and_then(|s| s.addresses).unwrap_or_default())
     }
 }
 

@@ -20,6 +20,12 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// What only the API server knows the pods of.
+    #[error(
+        "with --node a pod is named by its own name, and not by {0}: the API server is not asked; with \
+         --ssh alone it is"
+    )]
+    NeedsApi(String),
     /// Options that cnsenter has, too.
     #[error(transparent)]
     Options(#[from] cnsenter_options::Error),

@@ -14,6 +14,7 @@ use cnsenter_protocol as protocol;
 use crate::config::Selection;
 use crate::manifest::Wish;
 use crate::target::Target;
+use crate::transport::ssh;
 
 pub use error::Error;
 pub use named::Named;
@@ -48,8 +49,21 @@ pub struct Request {
     pub ephemeral: Option<Wish>,
     /// `--cache-age`: how long is remembered what runs see; zero: not at all.
     pub cache_age: Duration,
+    /// `--ssh` or `--node`: not by the API server's exec.
+    pub ssh: Option<BySsh>,
     /// Which cluster, as whom.
     pub selection: Selection,
+}
+
+/// The way by SSH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BySsh {
+    /// `--node`: where the pod is, without asking the API server.
+    pub node: Option<String>,
+    /// `--node-address-type`: the first of these that a node has is where it is reached.
+    pub address_types: Vec<ssh::AddressType>,
+    /// How it is reached.
+    pub options: ssh::Options,
 }
 
 /// Where it is said whose container is entered.
@@ -79,6 +93,8 @@ pub struct Caller {
     pub stdin_is_tty: bool,
     /// Whether stderr is one, of those that can take a line back.
     pub stderr_is_tty: bool,
+    /// Whether the user is at a terminal, and can be asked there.
+    pub may_be_asked: bool,
     /// The environment.
     pub env: Vec<(OsString, OsString)>,
 }
@@ -92,18 +108,16 @@ impl Caller {
 }
 
 impl Request {
-    /// The request for cnsenter, through the agent on the target's node.
+    /// The request for cnsenter, which is on the target's node: in an agent there, or not.
     #[must_use]
-    pub fn for_cnsenter(&self, target: &Target, size: Option<protocol::Size>) -> protocol::Request {
+    pub fn for_cnsenter(
+        &self,
+        target: protocol::Target,
+        in_agent: bool,
+        size: Option<protocol::Size>,
+    ) -> protocol::Request {
         let run = &self.run;
         let bytes = |word: &OsString| word.as_encoded_bytes().to_vec();
-        let target = protocol::Target {
-            namespace: target.namespace.clone(),
-            pod: target.pod.clone(),
-            uid: Some(target.uid.clone()),
-            container: Some(target.container.clone()),
-            container_id: Some(target.container_id.clone()),
-        };
         let command = self.command.iter().map(bytes).collect();
         protocol::Request {
             stdin: self.io.stdin,
@@ -128,9 +142,21 @@ impl Request {
             timeout: run.timeout,
             lease: run.lease,
             kill_on_exit: run.kill_on_exit,
-            in_agent: true,
+            in_agent,
             verbose: run.verbose,
             ..protocol::Request::new(target, run.privileges, command)
+        }
+    }
+}
+
+impl From<&Target> for protocol::Target {
+    fn from(target: &Target) -> Self {
+        Self {
+            namespace: target.namespace.clone(),
+            pod: target.pod.clone(),
+            uid: Some(target.uid.clone()),
+            container: Some(target.container.clone()),
+            container_id: Some(target.container_id.clone()),
         }
     }
 }

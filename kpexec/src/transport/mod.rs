@@ -2,6 +2,7 @@
 //! lives above it, in [`crate::session`].
 
 mod api;
+pub mod ssh;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;

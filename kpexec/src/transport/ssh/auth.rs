@@ -1,0 +1,454 @@
+//! Who we are to a host: keys of the agent and of files, certificates, and on a terminal what else it
+//! asks for. In the order of ssh: what the agent holds needs no passphrase.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client::{AuthResult, Handle, Handler, KeyboardInteractiveAuthResponse as Answer};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::{AgentClient, AgentStream};
+use russh::keys::{
+    Algorithm, Certificate, Error as KeyError, HashAlg, PrivateKey, PrivateKeyWithHashAlg,
+    PublicKey, decode_secret_key, load_openssh_certificate, load_public_key,
+};
+use russh::{MethodKind, MethodSet, SendError, Signer};
+use tokio::time::timeout;
+
+use super::Error;
+use super::prompt::Prompt;
+use super::settings::Settings;
+
+/// How long a host may think about one answer.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often a wrong password may be typed.
+const TRIES: usize = 3;
+
+type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
+
+/// A key that may open a host's door.
+enum Candidate {
+    /// The agent signs with it.
+    Held(AgentIdentity),
+    /// A file has it; with its public part, if that can be known without a passphrase.
+    File(PathBuf, Option<PublicKey>, Option<Certificate>),
+}
+
+/// What the host wants next, and what it has heard.
+struct Door<'a, H: Handler> {
+    handle: &'a mut Handle<H>,
+    settings: &'a Settings,
+    prompt: &'a Prompt,
+    /// What it still takes.
+    methods: MethodSet,
+    tried: Vec<String>,
+}
+
+/// Logs in.
+///
+/// # Errors
+/// When nothing that we have is enough.
+pub(super) async fn log_in<H: Handler>(
+    handle: &mut Handle<H>,
+    settings: &Settings,
+    prompt: &Prompt,
+) -> Result<(), Error> {
+    let mut door = Door {
+        handle,
+        settings,
+        prompt,
+        methods: MethodSet::empty(),
+        tried: Vec::new(),
+    };
+    let none = door.handle.authenticate_none(settings.user.as_str());
+    let none = timeout(LIMIT, none).await;
+    if door.is_open(none.map_err(|_| None))? || door.keys().await? || door.words().await? {
+        return Ok(());
+    }
+    Err(door.shut())
+}
+
+impl<H: Handler> Door<'_, H> {
+    /// Takes an answer; whether that lets us in.
+    fn is_open(
+        &mut self,
+        answer: Result<Result<AuthResult, russh::Error>, Option<Error>>,
+    ) -> Result<bool, Error> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                return Err(error.unwrap_or_else(|| Error::TimedOut {
+                    host: self.settings.place(),
+                    limit: LIMIT,
+                }));
+            }
+        };
+        match answer {
+            Ok(AuthResult::Success) => Ok(true),
+            Ok(AuthResult::Failure {
+                remaining_methods, ..
+            }) => {
+                self.methods = remaining_methods;
+                Ok(false)
+            }
+            Err(_) => Err(self.shut()),
+        }
+    }
+
+    fn takes(&self, method: MethodKind) -> bool {
+        self.methods.contains(&method)
+    }
+
+    fn shut(&self) -> Error {
+        let tried = match self.tried.is_empty() {
+            true => "there was no key to try".to_owned(),
+            false => format!("tried {}", self.tried.join(", ")),
+        };
+        let methods: Vec<String> = self.methods.iter().map(String::from).collect();
+        let takes = match methods.is_empty() {
+            true => String::new(),
+            false => format!("; it takes {}", methods.join(", ")),
+        };
+        Error::Denied {
+            host: self.settings.place(),
+            user: self.settings.user.clone(),
+            why: tried + &takes,
+        }
+    }
+
+    /// Tries all keys.
+    async fn keys(&mut self) -> Result<bool, Error> {
+        if !self.takes(MethodKind::PublicKey) {
+            return Ok(false);
+        }
+        let mut agent = agent(self.settings).await;
+        let held = match &mut agent {
+            Some(agent) => agent.request_identities().await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        for candidate in candidates(self.settings, held) {
+            if !self.takes(MethodKind::PublicKey) {
+                break;
+            }
+            let let_in = match (candidate, &mut agent) {
+                (Candidate::Held(identity), Some(agent)) => self.held(identity, agent).await?,
+                (Candidate::Held(_), None) => false,
+                (Candidate::File(path, public, certificate), _) => {
+                    self.file(&path, public, certificate).await?
+                }
+            };
+            if let_in {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Tries a key that the agent holds.
+    async fn held(&mut self, identity: AgentIdentity, agent: &mut Agent) -> Result<bool, Error> {
+        let user = self.settings.user.as_str();
+        let hash = self.hash(&identity.public_key().algorithm()).await;
+        // No limit: the agent may ask its user.
+        let (name, answer) = match identity {
+            AgentIdentity::PublicKey { key, comment } => {
+                let answer = self
+                    .handle
+                    .authenticate_publickey_with(user, key, hash, agent);
+                (comment, answer.await)
+            }
+            AgentIdentity::Certificate {
+                certificate,
+                comment,
+            } => {
+                let answer =
+                    self.handle
+                        .authenticate_certificate_with(user, certificate, hash, agent);
+                (format!("{comment} (certificate)"), answer.await)
+            }
+        };
+        self.tried.push(format!("{name} of the agent"));
+        match answer {
+            Ok(answer) => self.is_open(Ok(Ok(answer))),
+            // The agent does not want to sign: there may be others.
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Tries a key of a file, and its certificate first, if there is one.
+    async fn file(
+        &mut self,
+        path: &Path,
+        public: Option<PublicKey>,
+        certificate: Option<Certificate>,
+    ) -> Result<bool, Error> {
+        let name = path.display().to_string();
+        let key = match read_key(path, None) {
+            Ok(key) => key,
+            Err(KeyError::IO(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(false);
+            }
+            Err(KeyError::KeyIsEncrypted) => {
+                // Nobody is asked for the passphrase of a key that is not wanted.
+                let is_wanted = match &public {
+                    Some(public) => self.is_wanted(public, certificate.as_ref()).await?,
+                    None => true,
+                };
+                if !is_wanted {
+                    self.tried.push(name);
+                    return Ok(false);
+                }
+                if !self.prompt.may() {
+                    let told = format!("{name} (which has a passphrase: load it with ssh-add)");
+                    self.tried.push(told);
+                    return Ok(false);
+                }
+                match self.unlocked(path).await? {
+                    Some(key) => key,
+                    None => {
+                        self.tried.push(format!("{name} (with a wrong passphrase)"));
+                        return Ok(false);
+                    }
+                }
+            }
+            Err(error) => {
+                self.tried
+                    .push(format!("{name} (which cannot be read: {error})"));
+                return Ok(false);
+            }
+        };
+        let key = Arc::new(key);
+        let user = self.settings.user.as_str();
+        if let Some(certificate) = certificate {
+            self.tried.push(format!("{name} (certificate)"));
+            let answer = self
+                .handle
+                .authenticate_openssh_cert(user, key.clone(), certificate);
+            let answer = timeout(LIMIT, answer).await;
+            if self.is_open(answer.map_err(|_| None))? {
+                return Ok(true);
+            }
+        }
+        self.tried.push(name);
+        let hash = self.hash(&key.algorithm()).await;
+        let key = PrivateKeyWithHashAlg::new(key, hash);
+        let answer = timeout(LIMIT, self.handle.authenticate_publickey(user, key)).await;
+        self.is_open(answer.map_err(|_| None))
+    }
+
+    /// Whether the host would take this key, if we could sign with it.
+    async fn is_wanted(
+        &mut self,
+        public: &PublicKey,
+        certificate: Option<&Certificate>,
+    ) -> Result<bool, Error> {
+        let user = self.settings.user.as_str();
+        let hash = self.hash(&public.algorithm()).await;
+        let mut asked = Asked(false);
+        let answer = match certificate {
+            Some(certificate) => {
+                let certificate = certificate.clone();
+                let answer =
+                    self.handle
+                        .authenticate_certificate_with(user, certificate, hash, &mut asked);
+                timeout(LIMIT, answer).await
+            }
+            None => {
+                let answer =
+                    self.handle
+                        .authenticate_publickey_with(user, public.clone(), hash, &mut asked);
+                timeout(LIMIT, answer).await
+            }
+        };
+        if let Ok(Ok(answer)) = answer {
+            self.is_open(Ok(Ok(answer)))?;
+        }
+        Ok(asked.0)
+    }
+
+    /// Asks for a key's passphrase.
+    async fn unlocked(&self, path: &Path) -> Result<Option<PrivateKey>, Error> {
+        for _ in 0..TRIES {
+            let question = format!("Passphrase for {}: ", path.display());
+            let passphrase = self.prompt.secret(&question).await?;
+            if let Ok(key) = read_key(path, Some(&passphrase)) {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The hash that RSA keys sign with; others have one of their own.
+    async fn hash(&self, algorithm: &Algorithm) -> Option<HashAlg> {
+        if !matches!(algorithm, Algorithm::Rsa { .. }) {
+            return None;
+        }
+        let told = self.handle.best_supported_rsa_hash().await;
+        told.ok().flatten().unwrap_or(Some(HashAlg::Sha256))
+    }
+
+    /// Lets the user answer what the host asks: one-time codes, passwords.
+    async fn words(&mut self) -> Result<bool, Error> {
+        if !self.prompt.may() {
+            return Ok(false);
+        }
+        for _ in 0..TRIES {
+            if self.takes(MethodKind::KeyboardInteractive) && self.interactive().await? {
+                return Ok(true);
+            }
+        }
+        for _ in 0..TRIES {
+            if !self.takes(MethodKind::Password) {
+                break;
+            }
+            let settings = self.settings;
+            let question = format!("Password of {} on {}: ", settings.user, settings.place());
+            let password = self.prompt.secret(&question).await?;
+            self.tried.push("a password".to_owned());
+            let answer = self
+                .handle
+                .authenticate_password(settings.user.as_str(), password);
+            let answer = timeout(LIMIT, answer).await;
+            if self.is_open(answer.map_err(|_| None))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn interactive(&mut self) -> Result<bool, Error> {
+        let user = self.settings.user.clone();
+        let begun = self
+            .handle
+            .authenticate_keyboard_interactive_start(user, None::<String>);
+        let mut answer = begun.await;
+        self.tried.push("answers on the terminal".to_owned());
+        loop {
+            let asked = match answer {
+                Ok(Answer::InfoRequest {
+                    instructions,
+                    prompts,
+                    ..
+                }) => (instructions, prompts),
+                Ok(Answer::Success) => return Ok(true),
+                Ok(Answer::Failure {
+                    remaining_methods, ..
+                }) => {
+                    self.methods = remaining_methods;
+                    return Ok(false);
+                }
+                Err(_) => return Err(self.shut()),
+            };
+            let (mut before, prompts) = asked;
+            let mut responses = Vec::new();
+            for prompt in prompts {
+                if !before.is_empty() {
+                    before.push('\n');
+                }
+                let question = std::mem::take(&mut before) + &prompt.prompt;
+                responses.push(match prompt.echo {
+                    true => self.prompt.line(&question).await?,
+                    false => self.prompt.secret(&question).await?,
+                });
+            }
+            answer = self
+                .handle
+                .authenticate_keyboard_interactive_respond(responses)
+                .await;
+        }
+    }
+}
+
+/// In whose place nobody signs: it says whether that was asked for.
+struct Asked(bool);
+
+impl Signer for Asked {
+    type Error = SendError;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        _: Option<HashAlg>,
+        _: Vec<u8>,
+    ) -> Result<Vec<u8>, SendError> {
+        self.0 = true;
+        Err(SendError {})
+    }
+}
+
+/// The user's agent, if there is one.
+async fn agent(settings: &Settings) -> Option<Agent> {
+    #[cfg(unix)]
+    let agent = AgentClient::connect_uds(settings.agent.as_ref()?).await;
+    #[cfg(windows)]
+    let agent = {
+        let usual = Path::new(r"\\.\pipe\openssh-ssh-agent");
+        AgentClient::connect_named_pipe(settings.agent.as_deref().unwrap_or(usual)).await
+    };
+    Some(agent.ok()?.dynamic())
+}
+
+/// All keys, in the order in which they are tried.
+fn candidates(settings: &Settings, held: Vec<AgentIdentity>) -> Vec<Candidate> {
+    let mut files: Vec<_> = settings
+        .identities
+        .iter()
+        .map(|path| (path, public_part(path)))
+        .collect();
+    let is = |public: &Option<PublicKey>, identity: &AgentIdentity| {
+        let public = public.as_ref().map(PublicKey::key_data);
+        public == Some(identity.public_key().key_data())
+    };
+    let named = |identity: &AgentIdentity| files.iter().any(|(_, public)| is(public, identity));
+    let (mut chosen, mut others): (Vec<_>, Vec<_>) = held.into_iter().partition(named);
+    // A key that the agent holds is not asked for at its file.
+    files.retain(|(_, public)| !chosen.iter().any(|identity| is(public, identity)));
+    if !settings.identities_only {
+        chosen.append(&mut others);
+    }
+    let files = files.into_iter().map(|(path, public)| {
+        let certificate = certificate_of(settings, path, public.as_ref());
+        Candidate::File(path.clone(), public, certificate)
+    });
+    chosen
+        .into_iter()
+        .map(Candidate::Held)
+        .chain(files)
+        .collect()
+}
+
+fn public_part(path: &Path) -> Option<PublicKey> {
+    let beside = with_suffix(path, ".pub");
+    let of_key = || {
+        let text = fs::read_to_string(path).ok()?;
+        // OpenSSH's own format has it in the clear.
+        let key = PrivateKey::from_openssh(&text).ok()?;
+        Some(key.public_key().clone())
+    };
+    of_key().or_else(|| load_public_key(beside).ok())
+}
+
+/// CertificateFile, or what ssh-keygen leaves beside the key.
+fn certificate_of(
+    settings: &Settings,
+    path: &Path,
+    public: Option<&PublicKey>,
+) -> Option<Certificate> {
+    let beside = with_suffix(path, "-cert.pub");
+    let files = settings.certificates.iter().chain([&beside]);
+    let mut certificates = files.filter_map(|file| load_openssh_certificate(file).ok());
+    certificates
+        .find(|certificate| Some(certificate.public_key()) == public.map(PublicKey::key_data))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn read_key(path: &Path, passphrase: Option<&str>) -> Result<PrivateKey, KeyError> {
+    decode_secret_key(&fs::read_to_string(path)?, passphrase)
+}

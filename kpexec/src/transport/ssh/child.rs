@@ -1,0 +1,179 @@
+//! `--ssh-command`: a program of the user's own as the way to a node.
+
+use std::fmt;
+use std::process::Stdio;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::mpsc;
+
+use super::process::{Ends, How, Process, Said};
+use super::{Error, Host, Options};
+
+/// How much is read at once, in bytes.
+const CHUNK: usize = 64 << 10;
+
+/// A command line that starts whatever is put at its end, on a node.
+#[derive(Debug)]
+pub(super) struct Template {
+    words: Vec<String>,
+}
+
+impl Template {
+    /// Takes `--ssh-command` apart, without a shell, and fills it in.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub(super) fn new(command: &str, host: &Host, options: &Options) -> Result<Self, Error> {
+        let bad = |why: String| Error::Template {
+            command: command.to_owned(),
+            why,
+        };
+        let words = shlex::split(command).ok_or_else(|| bad("a quote is not closed".to_owned()))?;
+        let port = options.port.map(|port| port.to_string());
+        let fill = |word: &String| {
+            let mut filled = word.clone();
+            for (place, value) in [
+                ("{node}", Some(&host.name)),
+                ("{address}", Some(&host.address)),
+                ("{user}", options.user.as_ref()),
+                ("{port}", port.as_ref()),
+            ] {
+                match value {
+                    Some(value) => filled = filled.replace(place, value),
+                    None if filled.contains(place) => {
+                        let name = place.trim_matches(['{', '}']);
+                        return Err(bad(format!("it has {place}, and there is no --ssh-{name}")));
+                    }
+                    None => {}
+                }
+            }
+            Ok(filled)
+        };
+        let words = words.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
+        match words.is_empty() {
+            true => Err(bad("it is empty".to_owned())),
+            false => Ok(Self { words }),
+        }
+    }
+
+    /// Starts the command with these words at its end.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(super) fn start(&self, line: &[String]) -> Result<Process, Error> {
+        let mut words = self.words.iter().chain(line);
+        let program = words.next().cloned().unwrap_or_default();
+        let mut command = Command::new(&program);
+        command
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let child = command
+            .spawn()
+            .map_err(|source| Error::Program { program, source })?;
+        Ok(Process::new(|ends| pump(child, ends)))
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words.join(" "))
+    }
+}
+
+fn pump(mut child: Child, ends: Ends) -> tokio::task::JoinHandle<()> {
+    let Ends {
+        to_process,
+        from_process,
+    } = ends;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let out = tokio::spawn(read(stdout, from_process.clone(), Said::Stdout));
+    let err = tokio::spawn(read(stderr, from_process.clone(), Said::Stderr));
+    tokio::spawn(async move {
+        let _ = out.await;
+        let _ = err.await;
+        let how = match child.wait().await {
+            Ok(status) => how(status),
+            Err(error) => How::Lost(error.to_string()),
+        };
+        let _ = from_process.send(Said::Ended(how)).await;
+    });
+    tokio::spawn(write(stdin, to_process))
+}
+
+async fn read(
+    stream: Option<impl AsyncRead + Unpin>,
+    to: mpsc::Sender<Said>,
+    said: impl Fn(Bytes) -> Said,
+) {
+    let Some(mut stream) = stream else { return };
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(CHUNK);
+        match stream.read_buf(&mut buffer).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        if to.send(said(buffer.split().freeze())).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write(stdin: Option<ChildStdin>, mut from: mpsc::Receiver<Bytes>) {
+    let Some(mut stdin) = stdin else { return };
+    while let Some(bytes) = from.recv().await {
+        if stdin.write_all(&bytes).await.is_err() {
+            // The reader says why.
+            return;
+        }
+    }
+}
+
+fn how(status: std::process::ExitStatus) -> How {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return How::Signal(signal.to_string());
+    }
+    match status.code().and_then(|code| u32::try_from(code).ok()) {
+        Some(code) => How::Code(code),
+        None => How::Lost(status.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(command: &str, options: &Options) -> Result<Vec<String>, String> {
+        let host = Host {
+            name: "node-1".into(),
+            address: "10.0.0.1".into(),
+        };
+        let template = Template::new(command, &host, options);
+        template
+            .map(|it| it.words)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_command_is_taken_apart_and_filled_in() {
+        let options = Options {
+            user: Some("me".into()),
+            ..Options::default()
+        };
+        let words = filled("ssh -l {user} '-o Opt=a b' {address} {node}", &options).unwrap();
+        assert_eq!(
+            words,
+            ["ssh", "-l", "me", "-o Opt=a b", "10.0.0.1", "node-1"]
+        );
+        let refused = |command| filled(command, &options).unwrap_err();
+        assert!(refused("ssh -p {port}").contains("--ssh-port"));
+        assert!(refused("ssh 'a").contains("quote"));
+        assert!(refused(" ").contains("empty"));
+    }
+}

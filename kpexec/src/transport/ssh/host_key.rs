@@ -1,0 +1,175 @@
+//! Whether a host is who it was: what is done with the key that it shows.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
+
+use super::Error;
+use super::known_hosts::{self, Known, Verdict};
+use super::prompt::Prompt;
+use super::settings::{Settings, Strict};
+
+/// A host, and what is known of it.
+pub(super) struct HostKeys {
+    /// As known_hosts names it.
+    host: String,
+    /// The same without its port: so certificates have it.
+    principal: String,
+    pub(super) known: Known,
+    strict: Strict,
+    /// Where keys are remembered, and whether by a hash.
+    file: Option<PathBuf>,
+    hashed: bool,
+}
+
+impl HostKeys {
+    /// Reads what is known of a host.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(super) fn read(settings: &Settings) -> Result<Self, Error> {
+        let host = match &settings.host_key_alias {
+            Some(alias) => alias.to_lowercase(),
+            None => known_hosts::name_of(&settings.host, settings.port),
+        };
+        let principal = settings.host_key_alias.as_ref().unwrap_or(&settings.host);
+        let user_files = settings.user_known_hosts.iter();
+        let files: Vec<_> = user_files
+            .chain(&settings.global_known_hosts)
+            .cloned()
+            .collect();
+        let known = Known::read(&files, &host);
+        Ok(Self {
+            principal: principal.to_lowercase(),
+            known: known.map_err(|(path, source)| Error::Config { path, source })?,
+            host,
+            strict: settings.strict,
+            file: settings.user_known_hosts.first().cloned(),
+            hashed: settings.hash_known_hosts,
+        })
+    }
+
+    /// Decides on what the host shows; asks, if the user may be asked.
+    ///
+    /// # Errors
+    /// Why it is not the host, as far as is known.
+    pub(super) async fn check(
+        &self,
+        shown: &PublicKeyOrCertificate,
+        prompt: &Prompt,
+    ) -> Result<(), Error> {
+        let key = shown.public_key();
+        let verdict = self.known.judge(&key);
+        if let Verdict::Revoked(place) = verdict {
+            return Err(Error::RevokedKey {
+                host: self.host.clone(),
+                key: described(&key),
+                file: place.file.clone(),
+                line: place.line,
+            });
+        }
+        if let Some(certificate) = shown.certificate() {
+            return self.check_certificate(certificate);
+        }
+        match verdict {
+            Verdict::Its | Verdict::Revoked(_) => Ok(()),
+            Verdict::Another(place) => Err(Error::ChangedKey {
+                host: self.host.clone(),
+                key: described(&key),
+                file: place.file.clone(),
+                line: place.line,
+            }),
+            Verdict::Unknown => self.meet(&key, prompt).await,
+        }
+    }
+
+    /// A host that nobody has met.
+    async fn meet(&self, key: &PublicKey, prompt: &Prompt) -> Result<(), Error> {
+        let may = match self.strict {
+            Strict::AcceptNew => true,
+            Strict::Ask if prompt.may() => self.asked(key, prompt).await?,
+            Strict::Ask | Strict::Yes => false,
+        };
+        if !may {
+            return Err(Error::UnknownKey {
+                host: self.host.clone(),
+                key: described(key),
+                file: self.file.clone(),
+            });
+        }
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        known_hosts::remember(file, &self.host, key, self.hashed).map_err(|source| {
+            Error::Remember {
+                host: self.host.clone(),
+                file: file.clone(),
+                source,
+            }
+        })
+    }
+
+    /// As ssh asks: the fingerprint is an answer as well.
+    async fn asked(&self, key: &PublicKey, prompt: &Prompt) -> Result<bool, Error> {
+        let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+        let mut question = format!(
+            "The key of {} is not known: {}.\nIs this the host? (yes, no or its fingerprint) ",
+            self.host,
+            described(key)
+        );
+        loop {
+            match prompt.line(&question).await?.as_str() {
+                "yes" => return Ok(true),
+                "no" => return Ok(false),
+                answer if answer == fingerprint => return Ok(true),
+                _ => "Write yes, no or its fingerprint: ".clone_into(&mut question),
+            }
+        }
+    }
+
+    /// PROTOCOL.certkeys of OpenSSH.
+    fn check_certificate(&self, certificate: &Certificate) -> Result<(), Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |time| time.as_secs());
+        let is_revoked = |key: PublicKey| matches!(self.known.judge(&key), Verdict::Revoked(_));
+        let authorities = self.known.authorities().iter();
+        let trusted: Vec<_> = authorities
+            .map(|key| key.fingerprint(HashAlg::Sha256))
+            .collect();
+        let signer = PublicKey::new(certificate.signature_key().clone(), "");
+        let why = if !trusted.contains(&signer.fingerprint(HashAlg::Sha256)) {
+            "no @cert-authority of known_hosts has signed it"
+        } else if is_revoked(signer) {
+            "the key that has signed it is revoked"
+        } else if certificate.cert_type() != CertType::Host {
+            "it is a user's"
+        } else if !certificate.critical_options().is_empty() {
+            "it has critical options, and hosts have none"
+        } else if !self.is_named_by(certificate) {
+            "it is another host's"
+        } else if now < certificate.valid_after() || now >= certificate.valid_before() {
+            "it is not valid yet, or not any more"
+        } else if certificate.validate_at(now, &trusted).is_err() {
+            "its signature is wrong"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Certificate {
+            host: self.host.clone(),
+            why,
+        })
+    }
+
+    fn is_named_by(&self, certificate: &Certificate) -> bool {
+        let mut names = certificate.valid_principals().iter().map(String::as_str);
+        names.clone().next().is_some()
+            && names.any(|name| known_hosts::matches_list(std::iter::once(name), &self.principal))
+    }
+}
+
+fn described(key: &PublicKey) -> String {
+    let fingerprint = key.fingerprint(HashAlg::Sha256);
+    format!("{} {fingerprint}", key.algorithm())
+}

@@ -1,0 +1,231 @@
+//! The way by SSH: to a node, and to the cnsenter that is installed there.
+//!
+//! [`settings`] are what the user's own ssh would do, [`client`] does it, [`known_hosts`] and [`auth`]
+//! say who is who, [`root`] who runs cnsenter. [`child`] is the way by a program of the user's choice.
+
+mod args;
+mod auth;
+mod child;
+mod client;
+mod config_file;
+mod error;
+mod greeting;
+mod host_key;
+mod known_hosts;
+mod process;
+mod prompt;
+mod root;
+mod settings;
+
+use std::path::PathBuf;
+
+use cnsenter_protocol::request::is_plain;
+
+pub use args::{AddressType, SshArgs};
+pub use error::Error;
+pub use root::Sudo;
+
+use super::Duplex;
+use crate::report::Report;
+use client::Client;
+use greeting::{Ended, Until};
+use process::Process;
+use prompt::Prompt;
+use root::Prefix;
+
+/// How nodes are reached: what the command line says on top of the user's ssh_config(5).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Who to log in as.
+    pub user: Option<String>,
+    /// The port of the node's sshd.
+    pub port: Option<u16>,
+    /// Private keys, besides those that ssh_config(5) names.
+    pub identities: Vec<PathBuf>,
+    /// The hosts to go through, as `ssh -J` has them.
+    pub jump: Option<String>,
+    /// The file to read in place of ~/.ssh/config.
+    pub config: Option<PathBuf>,
+    /// How cnsenter becomes root there.
+    pub sudo: Sudo,
+    /// A program that is the transport, in place of our own SSH.
+    pub command: Option<String>,
+    /// Whether the user may be asked, on a terminal.
+    pub may_prompt: bool,
+}
+
+/// A node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// As the user, or the cluster, calls it: ssh_config(5) may know more by this name.
+    pub name: String,
+    /// Where it is, unless ssh_config(5) says so.
+    pub address: String,
+}
+
+impl Host {
+    /// A host that is found by its name: `[USER@]HOST`.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            address: name.to_owned(),
+        }
+    }
+}
+
+/// What came of a short command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// Its output.
+    pub stdout: Vec<u8>,
+    /// Its words for people.
+    pub stderr: String,
+    /// Its exit code; None if a signal ended it.
+    pub code: Option<u32>,
+}
+
+/// A node that let us in.
+pub struct Connection {
+    link: Link,
+    prefix: Prefix,
+    prompt: Prompt,
+    /// The node, for messages.
+    host: String,
+}
+
+enum Link {
+    Ssh(Box<Client>),
+    Child(child::Template),
+}
+
+/// Logs in at a node.
+///
+/// # Errors
+/// When it is not there, not who it was, or does not let us in.
+pub async fn connect(host: &Host, options: &Options, report: &Report) -> Result<Connection, Error> {
+    check_name(&host.name)?;
+    check_name(&host.address)?;
+    let prompt = Prompt::new(options.may_prompt, report);
+    let (link, user) = match &options.command {
+        Some(command) => {
+            let template = child::Template::new(command, host, options)?;
+            // Whoever starts a program in a container's place is root there.
+            (Link::Child(template), options.user.clone())
+        }
+        None => {
+            let settings = settings::of(host, options).await?;
+            let user = Some(settings.user.clone());
+            let client = client::connect(&settings, options, &prompt).await?;
+            (Link::Ssh(Box::new(client)), user)
+        }
+    };
+    Ok(Connection {
+        link,
+        prefix: options.sudo.first(user.as_deref()),
+        prompt,
+        host: host.name.clone(),
+    })
+}
+
+impl Connection {
+    /// By what the node is reached, for `-v`.
+    #[must_use]
+    pub fn by(&self) -> String {
+        match &self.link {
+            Link::Ssh(client) => client.by.clone(),
+            Link::Child(template) => template.to_string(),
+        }
+    }
+
+    /// Starts `cnsenter WORDS...`, a session, and waits for its greeting.
+    ///
+    /// # Errors
+    /// When it does not greet; what is known of the reason.
+    pub async fn open(mut self, words: &[String]) -> Result<Duplex, Error> {
+        let by = self.by();
+        let mut process = self.start(words).await?;
+        loop {
+            match greeting::listen(&mut process, Until::Hello, &self.answerer()).await? {
+                None => return Ok(process.into_duplex(by, self.link)),
+                Some(ended) => process = self.start_otherwise(words, ended).await?,
+            }
+        }
+    }
+
+    /// Runs `cnsenter WORDS...` to its end, and gives its output, which may not be long.
+    ///
+    /// # Errors
+    /// When cnsenter was not started.
+    pub async fn run(&mut self, words: &[String]) -> Result<Ran, Error> {
+        let mut process = self.start(words).await?;
+        loop {
+            let ended = greeting::listen(&mut process, Until::End, &self.answerer()).await?;
+            let ended = ended.unwrap_or_default();
+            if ended.is_of_cnsenter(&self.prefix) {
+                return Ok(ended.into_ran());
+            }
+            process = self.start_otherwise(words, ended).await?;
+        }
+    }
+
+    /// Starts cnsenter as what has worked, or is to be tried first.
+    async fn start(&mut self, words: &[String]) -> Result<Process, Error> {
+        let mut line = self.prefix.words();
+        line.push("cnsenter".to_owned());
+        line.extend_from_slice(words);
+        if let Some(word) = line.iter().find(|word| !is_plain(word)) {
+            return Err(Error::Word(word.clone()));
+        }
+        match &mut self.link {
+            Link::Ssh(client) => client.start(&line.join(" ")).await,
+            Link::Child(template) => template.start(&line),
+        }
+    }
+
+    /// Starts it in another way, if there is one after what came of the last.
+    async fn start_otherwise(&mut self, words: &[String], ended: Ended) -> Result<Process, Error> {
+        match self.prefix.after(&ended, self.prompt.may()) {
+            Some(next) => self.prefix = next,
+            None => return Err(self.prefix.why(&self.host, ended)),
+        }
+        self.start(words).await
+    }
+
+    fn answerer(&self) -> greeting::Answerer<'_> {
+        greeting::Answerer::new(&self.prefix, &self.prompt, &self.host)
+    }
+}
+
+/// A name goes to programs as one of their words.
+fn check_name(name: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_alphanumeric() || "._-:%@[]".contains(c);
+    match !name.is_empty() && !name.starts_with('-') && name.chars().all(plain) {
+        true => Ok(()),
+        false => Err(Error::Name(name.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_words_of_no_shell() {
+        for name in ["node-1", "admin@10.0.0.1", "fe80::1%eth0", "[::1]", "größe"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in [
+            "",
+            "-oProxyCommand=x",
+            "a b",
+            "a;b",
+            "$(id)",
+            "a\nb",
+            "`a`",
+            "'a'",
+        ] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+    }
+}

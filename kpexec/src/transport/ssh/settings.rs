@@ -1,0 +1,368 @@
+//! What the user's own ssh would do for a host: `ssh -G` says so, with all that ssh_config(5) can say.
+//! Where there is no ssh, [`config_file`] reads what is simple.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::{Error, Host, Options, config_file};
+
+/// How long a host may take to answer, unless ConnectTimeout says otherwise.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// A host that nobody's configuration means.
+const NOBODY: &str = "kpexec.invalid";
+
+/// What the keyword of a line is, and its value. Keywords are in small letters.
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// How a host is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settings {
+    /// As the user calls it.
+    pub(super) alias: String,
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    pub(super) identities: Vec<PathBuf>,
+    pub(super) certificates: Vec<PathBuf>,
+    /// Keys of the agent that are none of those files are left alone.
+    pub(super) identities_only: bool,
+    /// The agent's socket.
+    pub(super) agent: Option<PathBuf>,
+    pub(super) user_known_hosts: Vec<PathBuf>,
+    pub(super) global_known_hosts: Vec<PathBuf>,
+    pub(super) host_key_alias: Option<String>,
+    pub(super) hash_known_hosts: bool,
+    pub(super) strict: Strict,
+    /// Hosts to go through, separated by commas.
+    pub(super) jump: Option<String>,
+    /// A shell's command that is the connection.
+    pub(super) proxy_command: Option<String>,
+    pub(super) connect_limit: Duration,
+}
+
+/// StrictHostKeyChecking: what is done about unknown hosts. A changed key is always refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strict {
+    /// They are refused.
+    Yes,
+    /// The user is asked.
+    Ask,
+    /// They are trusted, and remembered.
+    AcceptNew,
+}
+
+/// The settings for a node. What ssh_config(5) says of its name holds; if that is nothing, what it says
+/// of its address.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub(super) async fn of(host: &Host, options: &Options) -> Result<Settings, Error> {
+    let by_name = ask(&host.name, options).await?;
+    let name = host_of(&host.name);
+    if host.name == host.address {
+        return Ok(Settings::new(name, &by_name));
+    }
+    let nobody = ask(NOBODY, options).await?;
+    if without_names(&by_name) == without_names(&nobody)
+        && value(&by_name, "hostname") == Some(name)
+    {
+        let by_address = ask(&host.address, options).await?;
+        return Ok(Settings::new(&host.address, &by_address));
+    }
+    let mut settings = Settings::new(name, &by_name);
+    if settings.host == name {
+        settings.host.clone_from(&host.address);
+    }
+    Ok(settings)
+}
+
+/// The settings for a host to go through: `[USER@]HOST[:PORT]`, reached through `jump`.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub(super) async fn of_jump(
+    place: &str,
+    jump: Option<&str>,
+    options: &Options,
+) -> Result<Settings, Error> {
+    let place = place.strip_prefix("ssh://").unwrap_or(place);
+    let (name, port) = split_port(place);
+    super::check_name(name)?;
+    // What the command line says is about the node.
+    let options = Options {
+        port,
+        jump: jump.map(str::to_owned),
+        config: options.config.clone(),
+        ..Options::default()
+    };
+    let pairs = ask(name, &options).await?;
+    Ok(Settings::new(host_of(name), &pairs))
+}
+
+fn host_of(name: &str) -> &str {
+    name.rsplit_once('@').map_or(name, |(_, host)| host)
+}
+
+/// `HOST:PORT`, `[HOST]:PORT` or a host alone, which may be an IPv6 address.
+fn split_port(place: &str) -> (&str, Option<u16>) {
+    let parsed = place.rsplit_once(':').and_then(|(host, port)| {
+        let is_one = !host.contains(':') || host.ends_with(']');
+        Some((host, port.parse().ok()?)).filter(|_| is_one)
+    });
+    match parsed {
+        Some((host, port)) => (host.trim_matches(['[', ']']), Some(port)),
+        None => (place.trim_matches(['[', ']']), None),
+    }
+}
+
+/// What `ssh -G` says of a host.
+async fn ask(name: &str, options: &Options) -> Result<Pairs, Error> {
+    let mut command = Command::new("ssh");
+    command.arg("-G");
+    let mut flag = |flag: &str, value: Option<&Path>| {
+        if let Some(value) = value {
+            command.arg(flag).arg(value);
+        }
+    };
+    flag("-F", options.config.as_deref());
+    flag("-l", options.user.as_deref().map(Path::new));
+    let port = options.port.map(|port| port.to_string());
+    flag("-p", port.as_deref().map(Path::new));
+    flag("-J", options.jump.as_deref().map(Path::new));
+    for identity in &options.identities {
+        flag("-i", Some(identity));
+    }
+    command.arg("--").arg(name).stdin(Stdio::null());
+    let output = match command.output().await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return config_file::read(name, options);
+        }
+        output => output.map_err(|source| Error::Program {
+            program: "ssh -G".to_owned(),
+            source,
+        })?,
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::Settings {
+            host: name.to_owned(),
+            said: said.trim().to_owned(),
+        });
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let pairs = text.lines().filter_map(|line| line.split_once(' '));
+    Ok(pairs
+        .map(|(keyword, value)| (keyword.to_lowercase(), value.trim().to_owned()))
+        .collect())
+}
+
+/// All that does not differ by the host's name alone.
+fn without_names(pairs: &Pairs) -> BTreeSet<&(String, String)> {
+    let is_name = |keyword: &str| matches!(keyword, "host" | "hostname" | "controlpath");
+    pairs
+        .iter()
+        .filter(|(keyword, _)| !is_name(keyword))
+        .collect()
+}
+
+/// The value that comes first, which is the one that holds; "none" is none.
+fn value<'a>(pairs: &'a Pairs, keyword: &str) -> Option<&'a str> {
+    let (_, value) = pairs.iter().find(|(name, _)| name == keyword)?;
+    Some(value.as_str()).filter(|value| !value.is_empty() && *value != "none")
+}
+
+impl Settings {
+    fn new(alias: &str, pairs: &Pairs) -> Self {
+        let own_user = || {
+            ["USER", "USERNAME"]
+                .iter()
+                .find_map(|name| std::env::var(name).ok())
+        };
+        let text = |keyword| value(pairs, keyword).map(str::to_owned);
+        let number = |keyword| value(pairs, keyword).and_then(|text| text.parse().ok());
+        let is_on = |keyword| matches!(value(pairs, keyword), Some("yes" | "true"));
+        let mut settings = Self {
+            alias: alias.to_owned(),
+            host: text("hostname").unwrap_or_else(|| alias.to_owned()),
+            port: number("port").unwrap_or(22),
+            user: text("user").or_else(own_user).unwrap_or_default(),
+            identities: Vec::new(),
+            certificates: Vec::new(),
+            identities_only: is_on("identitiesonly"),
+            agent: None,
+            user_known_hosts: Vec::new(),
+            global_known_hosts: Vec::new(),
+            host_key_alias: text("hostkeyalias"),
+            hash_known_hosts: is_on("hashknownhosts"),
+            strict: match value(pairs, "stricthostkeychecking") {
+                Some("yes" | "true") => Strict::Yes,
+                Some("no" | "false" | "off" | "accept-new") => Strict::AcceptNew,
+                _ => Strict::Ask,
+            },
+            jump: text("proxyjump"),
+            proxy_command: text("proxycommand"),
+            connect_limit: number("connecttimeout")
+                .map(|seconds| Duration::from_secs(u64::from(seconds)))
+                .filter(|limit| !limit.is_zero())
+                .unwrap_or(CONNECT_LIMIT),
+        };
+        let all = |keyword: &str| -> Vec<&str> {
+            let named = pairs
+                .iter()
+                .filter(|(name, value)| name == keyword && value != "none");
+            named.map(|(_, value)| value.as_str()).collect()
+        };
+        let lists = |keyword| all(keyword).into_iter().flat_map(str::split_whitespace);
+        let paths = |texts: &mut dyn Iterator<Item = &str>| -> Vec<PathBuf> {
+            texts.filter_map(|text| settings.path(text)).collect()
+        };
+        let identities = paths(&mut all("identityfile").into_iter());
+        let certificates = paths(&mut all("certificatefile").into_iter());
+        let user_known_hosts = paths(&mut lists("userknownhostsfile"));
+        let global_known_hosts = paths(&mut lists("globalknownhostsfile"));
+        let agent = pairs.iter().find(|(name, _)| name == "identityagent");
+        settings.agent = settings.agent_of(agent.map(|(_, value)| value.as_str()));
+        settings.identities = identities;
+        settings.certificates = certificates;
+        settings.user_known_hosts = user_known_hosts;
+        settings.global_known_hosts = global_known_hosts;
+        settings
+    }
+
+    /// IdentityAgent: a socket, the variable that names one, or none.
+    fn agent_of(&self, value: Option<&str>) -> Option<PathBuf> {
+        match value {
+            Some("none") => None,
+            None | Some("SSH_AUTH_SOCK") => std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from),
+            Some(name) if name.starts_with('$') && !name.starts_with("${") => {
+                std::env::var_os(&name[1..]).map(PathBuf::from)
+            }
+            Some(path) => self.path(path),
+        }
+        .filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// A path as ssh_config(5) spells it; None if it has a token that is not known here.
+    fn path(&self, text: &str) -> Option<PathBuf> {
+        let text = text.trim_matches('"');
+        let text = self.expanded(text)?;
+        Some(match text.strip_prefix("~/") {
+            Some(rest) => std::env::home_dir()?.join(rest),
+            None => PathBuf::from(text),
+        })
+    }
+
+    /// Puts in what TOKENS of ssh_config(5) stand for, and `${NAME}` variables.
+    pub(super) fn expanded(&self, text: &str) -> Option<String> {
+        let home = || Some(std::env::home_dir()?.display().to_string());
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['%', '$']) {
+            out.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(name) = rest.strip_prefix("${") {
+                let (name, after) = name.split_once('}')?;
+                out.push_str(&std::env::var(name).ok()?);
+                rest = after;
+                continue;
+            }
+            let mut after = rest.chars();
+            match (after.next(), after.next()) {
+                (Some('$'), _) => {
+                    out.push('$');
+                    rest = &rest[1..];
+                    continue;
+                }
+                (_, Some('%')) => out.push('%'),
+                (_, Some('d')) => out.push_str(&home()?),
+                (_, Some('h')) => out.push_str(&self.host),
+                (_, Some('n')) => out.push_str(&self.alias),
+                (_, Some('p')) => out.push_str(&self.port.to_string()),
+                (_, Some('r')) => out.push_str(&self.user),
+                (_, Some('k')) => out.push_str(self.host_key_alias.as_ref().unwrap_or(&self.alias)),
+                (_, Some('u')) => out.push_str(&std::env::var("USER").ok()?),
+                _ => return None,
+            }
+            rest = after.as_str();
+        }
+        out.push_str(rest);
+        Some(out)
+    }
+
+    /// Host and port, for messages.
+    pub(super) fn place(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        let pairs = text.lines().filter_map(|line| line.split_once(' '));
+        let pairs = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        Settings::new("web", &pairs)
+    }
+
+    #[test]
+    fn what_ssh_says_is_what_is_done() {
+        let text = "user admin\nhostname 10.0.0.1\nport 2222\nidentityfile ~/.ssh/a\n\
+                    identityfile /keys/%r@%h:%p-%n\nidentityfile /keys/%C\nidentitiesonly yes\n\
+                    certificatefile none\nuserknownhostsfile /a /b\nproxyjump none\n\
+                    identityagent none\nproxycommand nc %h %p\nstricthostkeychecking true\n\
+                    connecttimeout 7\nhashknownhosts yes\nhostkeyalias k";
+        let settings = settings(text);
+        assert_eq!((settings.user.as_str(), settings.port), ("admin", 2222));
+        assert_eq!(settings.host, "10.0.0.1");
+        let home = std::env::home_dir().unwrap();
+        let second = PathBuf::from("/keys/admin@10.0.0.1:2222-web");
+        assert_eq!(settings.identities, [home.join(".ssh/a"), second]);
+        assert!(settings.identities_only && settings.certificates.is_empty());
+        assert_eq!(settings.user_known_hosts, ["/a", "/b"].map(PathBuf::from));
+        assert_eq!((&settings.jump, &settings.agent), (&None, &None));
+        assert_eq!(settings.proxy_command.as_deref(), Some("nc %h %p"));
+        assert_eq!(settings.strict, Strict::Yes);
+        assert_eq!(settings.connect_limit, Duration::from_secs(7));
+        assert!(settings.hash_known_hosts);
+        assert_eq!(settings.host_key_alias.as_deref(), Some("k"));
+    }
+
+    #[test]
+    fn nothing_said_is_as_usual() {
+        let settings = settings("");
+        assert_eq!((settings.host.as_str(), settings.port), ("web", 22));
+        assert_eq!(settings.strict, Strict::Ask);
+        assert_eq!(settings.connect_limit, CONNECT_LIMIT);
+        assert_eq!(settings.place(), "web:22");
+    }
+
+    #[test]
+    fn tokens_stand_for_something() {
+        let settings = settings("user admin\nport 22");
+        let expanded = |text| settings.expanded(text);
+        assert_eq!(expanded("a%%b %h $x"), Some("a%b web $x".into()));
+        assert_eq!(expanded("%"), None);
+        assert_eq!(expanded("%q"), None);
+        assert_eq!(expanded("${KPEXEC_NOT_SET}"), None);
+        assert_eq!(expanded("${unclosed"), None);
+    }
+
+    #[test]
+    fn jump_hosts_have_ports() {
+        assert_eq!(split_port("a"), ("a", None));
+        assert_eq!(split_port("me@a:2222"), ("me@a", Some(2222)));
+        assert_eq!(split_port("[fe80::1]:22"), ("fe80::1", Some(22)));
+        assert_eq!(split_port("fe80::1"), ("fe80::1", None));
+        assert_eq!(host_of("me@a"), "a");
+    }
+}
