@@ -27,8 +27,10 @@ packages=(
   tmux hyperfine strace
   # a proxy before the API server
   nginx openssl
-  # shells that complete
-  zsh fish
+  # shells that complete, and that people log in to
+  zsh fish dash
+  # nodes that are reached by SSH, and what makes root there
+  openssh-server openssh-client sudo opendoas
   # the virtual machine: another kernel, cgroup v2, AppArmor
   qemu-system-x86 apparmor cpio xz-utils binutils
 )

@@ -37,6 +37,7 @@ mod runtime;
 mod session;
 mod shop;
 mod space;
+pub mod ssh;
 mod stage;
 mod vm;
 
@@ -54,5 +55,6 @@ pub use runtime::{
 pub use session::{Ending, Event, SessionClient};
 pub use shop::Shop;
 pub use space::{say_space, space_of};
+pub use ssh::SshBed;
 pub use stage::{Stage, eventually};
 pub use vm::{Kernel, Vm};

@@ -41,6 +41,7 @@ use std::time::Duration;
 pub use far::Far;
 pub use laptop::Laptop;
 pub use namespace::Namespace;
+pub use network::Network;
 pub use nodepause::nodepause_image;
 pub use pod::PodSpec;
 pub use user::User;
@@ -49,7 +50,7 @@ pub use worker::Worker;
 use crate::runtime::{Daemon, Kind};
 use crate::{Cache, Cmd, Node};
 use control_plane::ControlPlane;
-use network::Network;
+
 use pki::Authority;
 use worker::Prepared;
 

@@ -12,14 +12,14 @@ const PREFIX: [u8; 3] = [10, 77, 0];
 
 /// A bridge, and how many machines are on it.
 #[derive(Debug)]
-pub(super) struct Network {
+pub struct Network {
     bridge: Node,
     machines: AtomicU8,
 }
 
 impl Network {
     /// A network of one machine.
-    pub(super) fn on(bridge: &Node) -> Self {
+    pub fn on(bridge: &Node) -> Self {
         let network = Self {
             bridge: bridge.clone(),
             machines: AtomicU8::new(1),
@@ -35,12 +35,12 @@ impl Network {
     }
 
     /// The address of the first machine.
-    pub(super) fn gateway(&self) -> Ipv4Addr {
+    pub fn gateway(&self) -> Ipv4Addr {
         address(1)
     }
 
     /// Plugs a machine in, and gives its address.
-    pub(super) fn attach(&self, node: &Node) -> Ipv4Addr {
+    pub fn attach(&self, node: &Node) -> Ipv4Addr {
         let number = self.machines.fetch_add(1, Ordering::Relaxed) + 1;
         let own = address(number);
         let port = port(own);
@@ -61,7 +61,7 @@ impl Network {
     }
 
     /// Drops every packet of the machine of this address, without a word to anybody.
-    pub(super) fn cut(&self, address: Ipv4Addr) {
+    pub fn cut(&self, address: Ipv4Addr) {
         configure(
             &self.bridge,
             &format!("link set {} nomaster", port(address)),
@@ -69,7 +69,7 @@ impl Network {
     }
 
     /// Lets packets pass again.
-    pub(super) fn mend(&self, address: Ipv4Addr) {
+    pub fn mend(&self, address: Ipv4Addr) {
         configure(
             &self.bridge,
             &format!("link set {} master cluster", port(address)),
