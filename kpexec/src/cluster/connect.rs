@@ -18,17 +18,20 @@ use tower::{BoxError, Service, ServiceBuilder};
 
 use crate::config::{Access, Proxy};
 
-/// How long a connection may take to be made, its TLS handshake included.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may take to be made, its TLS handshake included, where answers may take for
+/// ever; else that is bounded with them.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) fn client(access: Access) -> Result<Client, Error> {
+/// A client; each of its calls is bounded by `limit` elsewhere.
+pub(super) fn client(access: Access, limit: Option<Duration>) -> Result<Client, Error> {
+    let limit = limit.map_or(CONNECT_TIMEOUT, |limit| limit.saturating_mul(2));
     let Access { config, proxy, .. } = access;
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    tcp.set_connect_timeout(Some(limit));
     let Some(Proxy(proxy)) = proxy else {
-        return through(tcp, &config);
+        return through(tcp, &config, limit);
     };
     match proxy.uri().scheme_str() {
         Some("socks5" | "socks5h") => {
@@ -36,18 +39,18 @@ pub(super) fn client(access: Access) -> Result<Client, Error> {
             if let Some((user, password)) = proxy.raw_auth() {
                 socks = socks.with_auth(user.to_owned(), password.to_owned());
             }
-            through(socks, &config)
+            through(socks, &config, limit)
         }
         Some("https") => {
             // The proxy's certificate is checked by this machine's authorities, not the cluster's.
             let plain = Config::new(proxy.uri().clone());
             let tls = plain.rustls_https_connector_with_connector(tcp)?;
             let tunnel = Tunnel::new(proxy.uri().clone(), tls);
-            through(authorized(tunnel, proxy.basic_auth()), &config)
+            through(authorized(tunnel, proxy.basic_auth()), &config, limit)
         }
         _ => {
             let tunnel = Tunnel::new(proxy.uri().clone(), tcp);
-            through(authorized(tunnel, proxy.basic_auth()), &config)
+            through(authorized(tunnel, proxy.basic_auth()), &config, limit)
         }
     }
 }
@@ -60,7 +63,7 @@ fn authorized<C>(tunnel: Tunnel<C>, header: Option<&http::HeaderValue>) -> Tunne
 }
 
 /// TLS and authentication on top of a connector.
-fn through<C>(connector: C, config: &Config) -> Result<Client, Error>
+fn through<C>(connector: C, config: &Config, limit: Duration) -> Result<Client, Error>
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
     C::Response: Connection + Read + Write + Send + Unpin + 'static,
@@ -69,7 +72,7 @@ where
 {
     let tls = config.rustls_https_connector_with_connector(connector)?;
     let mut connector = TimeoutConnector::new(tls);
-    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_connect_timeout(Some(limit));
     let client: legacy::Client<_, Body> =
         legacy::Client::builder(TokioExecutor::new()).build(connector);
     let service = ServiceBuilder::new()

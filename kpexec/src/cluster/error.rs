@@ -84,11 +84,43 @@ impl Error {
                     host,
                     reason: "no connection in time".to_owned(),
                 },
-                _ => Self::Unreachable {
-                    host,
-                    reason: tls_reason(&root(&other)),
+                _ => {
+                    let reason = match find_said(&other, "dns error") {
+                        true => unresolved(&root(&other)),
+                        false => tls_reason(&root(&other)),
+                    };
+                    Self::Unreachable { host, reason }
+                }
+            },
+        }
+    }
+
+    /// The same of a server that is reached by way of a proxy: perhaps that is who failed.
+    #[must_use]
+    pub fn by_way_of(self, proxy: &str) -> Self {
+        match self {
+            // Nobody else was asked for a connection.
+            Self::Refused(host) => Self::Unreachable {
+                host,
+                reason: format!("the proxy {proxy} refuses connections"),
+            },
+            Self::TimedOut { host, limit } => Self::TimedOut {
+                host: format!("{host}, by way of the proxy {proxy},"),
+                limit,
+            },
+            Self::Unreachable { host, reason } => Self::Unreachable {
+                host,
+                // What hyper-util says of an answer to CONNECT that is no 200.
+                reason: match reason.as_str() {
+                    "unsuccessful" => format!("the proxy {proxy} does not let us through"),
+                    // And of SOCKS without a connection, whose reason it does not keep.
+                    "SOCKS error: failed to create underlying connection" => {
+                        format!("the proxy {proxy} cannot be reached")
+                    }
+                    _ => format!("by way of the proxy {proxy}: {reason}"),
                 },
             },
+            other => other,
         }
     }
 
@@ -153,6 +185,17 @@ fn root(error: &(dyn StdError + 'static)) -> String {
         .unwrap_or_default()
 }
 
+/// Whether one of them says just this.
+fn find_said(error: &(dyn StdError + 'static), words: &str) -> bool {
+    chain(error).any(|error| error.to_string() == words)
+}
+
+/// Of a name that has no address, why.
+fn unresolved(reason: &str) -> String {
+    let reason = reason.rsplit(": ").next().unwrap_or(reason);
+    format!("the name does not resolve ({reason})")
+}
+
 /// TLS's reasons, with what to do.
 fn tls_reason(reason: &str) -> String {
     let hint = if reason.contains("UnsupportedCertVersion") {
@@ -201,6 +244,32 @@ mod tests {
             error
                 .to_string()
                 .starts_with("The connection to the server h:1 was refused")
+        );
+    }
+
+    #[test]
+    fn a_proxy_is_named_as_what_fails() {
+        let host = || "h:1".to_owned();
+        let told = |error: Error| error.by_way_of("p:3128").to_string();
+        assert_eq!(
+            told(Error::Refused(host())),
+            "Unable to connect to the server: h:1: the proxy p:3128 refuses connections"
+        );
+        let limit = Duration::from_secs(5);
+        let late = told(Error::TimedOut {
+            host: host(),
+            limit,
+        });
+        let words = "h:1, by way of the proxy p:3128, did not answer within 5s (--request-timeout)";
+        assert!(late.ends_with(words), "{late}");
+        let reason = "unsuccessful".to_owned();
+        let no = told(Error::Unreachable {
+            host: host(),
+            reason,
+        });
+        assert!(
+            no.ends_with("the proxy p:3128 does not let us through"),
+            "{no}"
         );
     }
 }

@@ -42,6 +42,8 @@ pub struct Cluster {
     client: Client,
     /// Host and port, for messages.
     host: String,
+    /// Those of the proxy on the way there.
+    proxy: Option<String>,
     /// How long one answer may take; None: for ever.
     timeout: Option<Duration>,
     /// The namespace that holds where none is given.
@@ -57,11 +59,13 @@ impl Cluster {
         let timeout = timeout.unwrap_or(DEFAULT_TIMEOUT);
         let host = host_of(&access.config.cluster_url);
         let default_namespace = access.config.default_namespace.clone();
-        let client = connect::client(access).map_err(|e| Error::new(&host, e))?;
+        let proxy = access.proxy.as_ref().map(|proxy| host_of(proxy.0.uri()));
         let timeout = (!timeout.is_zero()).then_some(timeout);
+        let client = connect::client(access, timeout).map_err(|e| Error::new(&host, e))?;
         Ok(Self {
             client,
             host,
+            proxy,
             timeout,
             default_namespace,
         })
@@ -73,6 +77,7 @@ impl Cluster {
         Self {
             client,
             host: "test".to_owned(),
+            proxy: None,
             timeout: Some(DEFAULT_TIMEOUT),
             default_namespace: "default".to_owned(),
         }
@@ -152,15 +157,23 @@ impl Cluster {
         &self,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
-        let Some(limit) = self.timeout else {
-            return call.await.map_err(|e| Error::new(&self.host, e));
+        let answer = match self.timeout {
+            None => call.await,
+            Some(limit) => match tokio::time::timeout(limit, call).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    let host = self.host.clone();
+                    return Err(self.blamed(Error::TimedOut { host, limit }));
+                }
+            },
         };
-        match tokio::time::timeout(limit, call).await {
-            Ok(answer) => answer.map_err(|e| Error::new(&self.host, e)),
-            Err(_) => Err(Error::TimedOut {
-                host: self.host.clone(),
-                limit,
-            }),
+        answer.map_err(|error| self.blamed(Error::new(&self.host, error)))
+    }
+
+    fn blamed(&self, error: Error) -> Error {
+        match &self.proxy {
+            Some(proxy) => error.by_way_of(proxy),
+            None => error,
         }
     }
 }

@@ -3,9 +3,17 @@
 
 use std::io::{self, IsTerminal};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::Builder;
+use std::time::Duration;
 
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use serde::{Deserialize, Serialize};
+
+use crate::stderr::{printable, say};
+
+/// After how long of waiting for a plugin that is said.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is wrong with a credential plugin.
 #[derive(Debug, thiserror::Error)]
@@ -144,6 +152,7 @@ fn run(exec: &ExecConfig, command: &str, silent: bool) -> Result<Vec<u8>, Error>
 
     let variables = exec.env.iter().flatten();
     let variables = variables.filter_map(|one| Some((one.get("name")?, one.get("value")?)));
+    let on_time = remind(command, !silent && io::stderr().is_terminal());
     let output = Command::new(command)
         .args(exec.args.iter().flatten())
         .envs(variables)
@@ -158,12 +167,13 @@ fn run(exec: &ExecConfig, command: &str, silent: bool) -> Result<Vec<u8>, Error>
         } else {
             Stdio::inherit()
         })
-        .output()
-        .map_err(|source| Error::Start {
-            command: command.to_owned(),
-            hint: install_hint(exec),
-            source,
-        })?;
+        .output();
+    drop(on_time);
+    let output = output.map_err(|source| Error::Start {
+        command: command.to_owned(),
+        hint: install_hint(exec),
+        source,
+    })?;
     if !output.status.success() {
         return Err(Error::Failed {
             command: command.to_owned(),
@@ -171,6 +181,23 @@ fn run(exec: &ExecConfig, command: &str, silent: bool) -> Result<Vec<u8>, Error>
         });
     }
     Ok(output.stdout)
+}
+
+/// Says what is waited for, unless what this gives is dropped before that is a long time: a plugin may
+/// wait for somebody to log in, for as long as that takes.
+fn remind(command: &str, is_wanted: bool) -> Option<Sender<()>> {
+    let (on_time, waits) = channel();
+    let command = printable(command);
+    let wait = move || {
+        if waits.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            say(format_args!(
+                "waiting for the credential plugin {command} (Ctrl-C ends this)"
+            ));
+        }
+    };
+    // Without a thread it is not said.
+    let started = is_wanted && Builder::new().spawn(wait).is_ok();
+    started.then_some(on_time)
 }
 
 fn install_hint(exec: &ExecConfig) -> String {
