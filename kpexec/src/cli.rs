@@ -1,25 +1,28 @@
 //! The command line: clap's types, and what they come to. No I/O.
 
+mod access;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::admin;
 use crate::cache::{AgeArgs, CacheArgs};
 use crate::completion::Shell;
-use crate::config::Selection;
 use crate::error::Error as Failure;
 use crate::manifest::Wish;
 use crate::program::Program;
 use crate::request::{BySsh, Caller, Error, Io, Named, Object, Options, Request};
 use crate::settings::{ConfigArgs, Settings};
 use crate::transport::ssh::SshArgs;
+
+pub use access::AccessArgs;
 
 /// In each line a program's name is put in for `{}`.
 const USAGE: &str = "\
@@ -100,13 +103,46 @@ pub struct ExecArgs {
     #[arg(short, long, value_name = "NAME")]
     pub container: Option<String>,
     /// Pass stdin on; without it the command reads /dev/null
-    #[arg(short = 'i', long)]
+    #[arg(
+        short = 'i',
+        long,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "BOOL",
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = access::parse_bool,
+        hide_default_value = true
+    )]
     pub stdin: bool,
     /// Give the command a terminal (with -i, on a terminal)
-    #[arg(short = 't', long)]
+    #[arg(
+        short = 't',
+        long,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "BOOL",
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = access::parse_bool,
+        hide_default_value = true
+    )]
     pub tty: bool,
     /// Say nothing but errors
-    #[arg(short, long)]
+    #[arg(
+        short,
+        long,
+        action = ArgAction::Set,
+        num_args = 0..=1,
+        require_equals = true,
+        value_name = "BOOL",
+        default_value = "false",
+        default_missing_value = "true",
+        value_parser = access::parse_bool,
+        hide_default_value = true
+    )]
     pub quiet: bool,
     /// How long to wait for a pod that does not run yet
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_timeout)]
@@ -164,53 +200,6 @@ pub struct ClusterArgs {
     pub access: AccessArgs,
 }
 
-/// Which cluster, as whom: kubectl's words.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Cluster")]
-pub struct AccessArgs {
-    /// The kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context
-    #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
-    /// The kubeconfig's cluster
-    #[arg(long, value_name = "NAME")]
-    pub cluster: Option<String>,
-    /// The kubeconfig's user (kubectl's --user; here that is who runs the command)
-    #[arg(long, value_name = "NAME")]
-    pub kubeconfig_user: Option<String>,
-    /// Act as this user
-    #[arg(long = "as", value_name = "USER")]
-    pub as_user: Option<String>,
-    /// Act as a member of this group; may be repeated
-    #[arg(long, value_name = "GROUP")]
-    pub as_group: Vec<String>,
-    /// Act as the user of this UID
-    #[arg(long, value_name = "UID")]
-    pub as_uid: Option<String>,
-    /// How long one answer of the API server may take, 0 for ever [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
-    pub request_timeout: Option<Duration>,
-}
-
-impl AccessArgs {
-    /// Which cluster, as whom.
-    #[must_use]
-    pub fn selection(&self) -> Selection {
-        Selection {
-            file: self.kubeconfig.clone(),
-            context: self.context.clone(),
-            cluster: self.cluster.clone(),
-            user: self.kubeconfig_user.clone(),
-            as_user: self.as_user.clone(),
-            as_groups: self.as_group.clone(),
-            as_uid: self.as_uid.clone(),
-            silent: false,
-        }
-    }
-}
-
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
@@ -241,7 +230,7 @@ pub fn parse(
         true => read_exec(command, args),
         false => read_sub(program, command, args),
     };
-    read.map_err(Failure::Usage)
+    read.map_err(|error| Failure::Usage(words::explained(error)))
 }
 
 fn read_exec(command: clap::Command, args: &[OsString]) -> Result<Invocation, clap::Error> {

@@ -1,6 +1,7 @@
 //! Which cluster, as whom: kubeconfig files, the flags on top of them, or the pod that we run in.
 
 mod credentials;
+mod overrides;
 mod proxy;
 
 use std::io;
@@ -10,6 +11,7 @@ use kube::Config;
 use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig, KubeconfigError};
 
 pub use credentials::Error as CredentialError;
+pub use overrides::{Overrides, Secret};
 pub use proxy::{Proxy, ProxyError};
 
 /// What the command line says about the cluster.
@@ -23,12 +25,16 @@ pub struct Selection {
     pub cluster: Option<String>,
     /// `--kubeconfig-user`.
     pub user: Option<String>,
+    /// What is said instead of its entries.
+    pub overrides: Overrides,
     /// `--as`.
     pub as_user: Option<String>,
     /// `--as-group`.
     pub as_groups: Vec<String>,
     /// `--as-uid`.
     pub as_uid: Option<String>,
+    /// `--as-user-extra`.
+    pub as_extra: Vec<(String, String)>,
     /// A credential plugin may neither ask nor say anything.
     pub silent: bool,
 }
@@ -164,6 +170,13 @@ pub fn load(selection: &Selection) -> Result<Access, Error> {
     if let Some(uid) = &selection.as_uid {
         config.auth_info.impersonate_uid = Some(uid.clone());
     }
+    if !selection.as_extra.is_empty() {
+        let extra = &mut config.auth_info.impersonate_user_extra;
+        for (key, value) in &selection.as_extra {
+            let values = extra.get_or_insert_default().entry(key.clone());
+            values.or_default().push(value.clone());
+        }
+    }
     credentials::resolve(&mut config.auth_info, selection.silent)?;
     let proxy = match proxy {
         Some(url) => Some(Proxy::new(&url)?),
@@ -199,6 +212,10 @@ struct Found {
 fn find(selection: &Selection) -> Result<Found, Error> {
     match read_files(selection.file.as_deref())? {
         Some(kubeconfig) => from_kubeconfig(kubeconfig, selection),
+        // Whoever names the server needs no file.
+        None if selection.overrides.server.is_some() => {
+            from_kubeconfig(Kubeconfig::default(), selection)
+        }
         None => Ok(Found {
             config: in_cluster()?,
             proxy: None,
@@ -208,6 +225,10 @@ fn find(selection: &Selection) -> Result<Found, Error> {
 }
 
 fn identity(config: &Config, user: &str, selection: &Selection) -> Identity {
+    let user = match selection.overrides.is_other_user() {
+        true => format!("{user} with other credentials"),
+        false => user.to_owned(),
+    };
     let acts = selection.as_user.as_ref();
     Identity {
         server: config.cluster_url.to_string(),
@@ -218,7 +239,7 @@ fn identity(config: &Config, user: &str, selection: &Selection) -> Identity {
             .flatten()
             .copied()
             .collect(),
-        user: acts.map_or_else(|| user.to_owned(), |other| format!("{user} as {other}")),
+        user: acts.map_or_else(|| user.clone(), |other| format!("{user} as {other}")),
     }
 }
 
@@ -368,18 +389,23 @@ fn choose(kubeconfig: Kubeconfig, selection: &Selection) -> Result<Parts, Error>
             let found = all.find(|c| c.name == name).and_then(|c| c.context);
             found.ok_or_else(|| missing("context", &name))?
         }
-        // A cluster chosen by name needs no context.
-        None if selection.cluster.is_some() => Context::default(),
+        // A cluster chosen by name or by its server needs no context.
+        None if selection.cluster.is_some() || selection.overrides.server.is_some() => {
+            Context::default()
+        }
         None => return Err(Error::NoContext),
     };
     let name = named(&selection.cluster).unwrap_or_else(|| context.cluster.clone());
     let cluster = kubeconfig.clusters.into_iter().find(|c| c.name == name);
-    let cluster = cluster
-        .and_then(|c| c.cluster)
-        .ok_or_else(|| missing("cluster", &name))?;
+    let mut cluster = match cluster.and_then(|c| c.cluster) {
+        Some(cluster) => cluster,
+        None if name.is_empty() && selection.overrides.server.is_some() => Cluster::default(),
+        None => return Err(missing("cluster", &name)),
+    };
+    selection.overrides.change_cluster(&mut cluster);
 
     let user_name = named(&selection.user).or_else(|| named(&context.user));
-    let user = match &user_name {
+    let mut user = match &user_name {
         Some(name) => {
             let user = kubeconfig.auth_infos.into_iter().find(|u| u.name == *name);
             user.and_then(|u| u.auth_info)
@@ -387,6 +413,7 @@ fn choose(kubeconfig: Kubeconfig, selection: &Selection) -> Result<Parts, Error>
         }
         None => AuthInfo::default(),
     };
+    selection.overrides.change_user(&mut user);
     Ok(Parts {
         user: with_cluster_info(user, &cluster, &name)?,
         user_name: user_name.unwrap_or_default(),

@@ -1,11 +1,13 @@
 //! What ends kpexec before, or instead of, its command, and how that is told.
 
+use std::ffi::OsString;
 use std::io;
 
 use cnsenter_protocol::exit::NOTHING_RAN;
 
 use crate::program::Program;
 use crate::stderr::{printable, say};
+use crate::typed::as_typed;
 use crate::{
     admin, agent, cache, cluster, config, ephemeral, request, session, settings, target, transport,
 };
@@ -115,8 +117,9 @@ impl Error {
         )
     }
 
-    /// Prints the error and its causes, once, on one line, and what to do on a second one.
-    pub fn print(&self, program: Program) {
+    /// Prints the error and its causes, once, on one line, and what to do on a second one, for whoever
+    /// typed `args`.
+    pub fn print(&self, program: Program, args: &[OsString]) {
         if let Self::Usage(error) = self {
             return print_usage(error, program);
         }
@@ -128,7 +131,7 @@ impl Error {
         line.push_str(&chain(self));
         if let Some(hint) = self.hint() {
             line.push_str("\n  ");
-            line.push_str(&hint);
+            line.push_str(&as_typed(&hint, program, args));
         }
         say(printable(&line));
     }

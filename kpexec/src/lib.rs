@@ -28,3 +28,4 @@ mod stderr;
 pub mod target;
 pub mod trace;
 pub mod transport;
+pub mod typed;

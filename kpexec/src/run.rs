@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
     match run(program, &args) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            error.print(program);
+            error.print(program, &args);
             ExitCode::from(error.exit_code())
         }
     }

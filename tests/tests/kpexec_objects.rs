@@ -202,12 +202,16 @@ fn memory_and_privileges_are_the_nodes_business() {
     );
     let unknown = privileges("root");
     assert_eq!(unknown.code, 1, "{unknown}");
+    assert!(unknown.err().contains("it is full"), "{unknown}");
+    let later = privileges("netadmin");
+    assert_eq!(later.code, 1, "{later}");
     assert!(
-        unknown
-            .err()
-            .contains("it is full, container, netadmin, general"),
-        "{unknown}"
+        later.err().contains("no cnsenter gives it yet: it is full"),
+        "{later}"
     );
+    let least = hog("1");
+    assert_eq!(least.code, 1, "{least}");
+    assert!(least.err().contains("it is 1M or more"), "{least}");
 }
 
 #[test]

@@ -93,6 +93,71 @@ fn what_cannot_be_meant() {
     );
 }
 
+/// What a script gives to kubectl it can give to kpexec.
+#[test]
+fn flags_of_kubectl() {
+    let shop = cluster().namespace();
+    shop.run(&PodSpec::sleeper("web"));
+    let quiet = [
+        "-i=false",
+        "--tty=F",
+        "--quiet=true",
+        "nosuch",
+        "--",
+        "true",
+    ];
+    agree(&shop, &quiet);
+    let extra = ["--as=nobody", "--as-user-extra=a=b", "web", "--", "true"];
+    agree(&shop, &extra);
+
+    let found = "error: node node-1 has no nodepause pod in namespace kpexec";
+    let run = |flags: &[&str]| {
+        let url = cluster().url();
+        let fixed = ["--server", &url, "-n", &shop.name, "web", "--", "true"];
+        let words = flags.iter().chain(&fixed);
+        cluster().kpexec(words).env("KUBECONFIG", "/no/such").run()
+    };
+    let authority = "--certificate-authority=/etc/kubernetes/pki/ca.crt";
+    let certificate = "--client-certificate=/etc/kubernetes/pki/kubelet-client.crt";
+    let key = "--client-key=/etc/kubernetes/pki/kubelet-client.key";
+    fails(&run(&[authority, certificate, key]), found);
+    fails(
+        &run(&["--insecure-skip-tls-verify", certificate, key]),
+        found,
+    );
+    let other = run(&[authority, certificate, key, "--tls-server-name=other"]);
+    fails(&other, "Unable to connect to the server: 10.77.0.1:6443: ");
+    let nobody = run(&[authority, "--token=wrong"]);
+    fails(
+        &nobody,
+        "error: You must be logged in to the server (Unauthorized)",
+    );
+
+    let told = |flag: &str| shop.kpexec([flag, "web", "--", "true"]).run();
+    fails(&told("--stdin=maybe"), "it is true or false");
+    fails(
+        &told("--cache-dir=/tmp"),
+        "--cache-dir is kubectl's, and has no meaning here",
+    );
+    fails(&told("--v=6"), "here each step is told by -v");
+}
+
+/// What is to be run is for the same cluster.
+#[test]
+fn what_to_run_has_the_flags_that_were_given() {
+    let shop = cluster().namespace();
+    shop.run(&PodSpec::sleeper("web"));
+    let context = cluster().kubectl(["config", "current-context"]).ok();
+    let flags = ["--context", &context, "--agent-namespace=default"];
+    let output = shop
+        .kpexec(flags.iter().chain(&["web", "--", "true"]))
+        .run();
+    fails(
+        &output,
+        &format!("  kpexec install --context {context} -n default puts one on every node"),
+    );
+}
+
 #[test]
 fn manifests() {
     let shop = cluster().namespace();
@@ -320,6 +385,26 @@ fn servers_that_cannot_be_reached() {
     alike(&config("refused", "https://127.0.0.1:1", "{token: t}"));
     alike(&config("stranger", &cluster().url(), "{token: wrong}"));
 
+    // kubectl: "dial tcp: lookup nosuch.invalid: no such host".
+    let path = config("nosuch", "https://nosuch.invalid:6443", "{token: t}");
+    let run = |path: &str, proxy: &str| {
+        let command = cluster().kpexec(["web", "--", "true"]);
+        command
+            .env("KUBECONFIG", path)
+            .env("HTTPS_PROXY", proxy)
+            .run()
+    };
+    let told = "Unable to connect to the server: nosuch.invalid:6443: the name does not resolve (";
+    fails(&run(&path, ""), told);
+    let path = config("proxied", &cluster().url(), "{token: t}");
+    for (proxy, reason) in [
+        ("http", "refuses connections"),
+        ("socks5", "cannot be reached"),
+    ] {
+        let output = run(&path, &format!("{proxy}://127.0.0.1:1"));
+        fails(&output, &format!("6443: the proxy 127.0.0.1:1 {reason}\n"));
+    }
+
     let _listener = machine
         .command(["busybox", "nc", "-ll", "-p", "7777", "-e", "sleep", "1000"])
         .spawn();
@@ -332,7 +417,15 @@ fn servers_that_cannot_be_reached() {
         .kpexec(["web", "--", "true"])
         .env("KUBECONFIG", hung)
         .run();
-    fails(&silent, "Unable to connect to the server: 127.0.0.1:7777");
+    let told = "Unable to connect to the server: 127.0.0.1:7777";
+    fails(
+        &silent,
+        &format!("{told} did not answer within 5s (--request-timeout)\n"),
+    );
+    let silent = run(&path, "http://127.0.0.1:7777");
+    let told =
+        "6443, by way of the proxy 127.0.0.1:7777, did not answer within 5s (--request-timeout)";
+    fails(&silent, told);
 
     let plugin = r#"{exec: {apiVersion: client.authentication.k8s.io/v1, command: sh,
         interactiveMode: IfAvailable, args: [-c,
@@ -347,6 +440,15 @@ fn servers_that_cannot_be_reached() {
         "error: You must be logged in to the server (Unauthorized)",
     );
     assert_eq!(machine.read("/root/calls"), "called\n");
+
+    let slow = r#"{exec: {apiVersion: client.authentication.k8s.io/v1, command: sleep,
+        interactiveMode: Never, args: ["1000"]}}"#;
+    let path = config("slow", &cluster().url(), slow);
+    let words = ["web", "--", "true"];
+    let mut pty = cluster().kpexec(words).env("KUBECONFIG", path).pty();
+    pty.wait_for("waiting for the credential plugin sleep (Ctrl-C ends this)");
+    pty.write("\x03");
+    assert_ne!(pty.wait(), 0);
 
     let none = cluster()
         .kpexec(["web", "--", "true"])

@@ -15,6 +15,9 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "write a time such as 30s, 5m or 1h30m".to_owned())
 }
 
+/// Less memory than this no command can start in, in bytes.
+const LEAST: u64 = 1 << 20;
+
 /// A size such as `64M` or `1G`, in powers of 1024, as Docker and systemd take it; or in bytes.
 ///
 /// # Errors
@@ -28,9 +31,12 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "g" | "gb" | "gi" => Some(30),
         _ => None,
     };
-    unit.and_then(|shift| digits.parse::<u64>().ok()?.checked_mul(1 << shift))
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "write a size such as 64M or 1G".to_owned())
+    let bytes = unit.and_then(|shift| digits.parse::<u64>().ok()?.checked_mul(1 << shift));
+    match bytes {
+        Some(bytes) if bytes >= LEAST => Ok(bytes),
+        Some(_) => Err("it is 1M or more; write a size such as 64M or 1G".to_owned()),
+        None => Err("write a size such as 64M or 1G".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -39,13 +45,15 @@ mod tests {
 
     #[test]
     fn sizes_are_in_powers_of_1024() {
-        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("4194304"), Ok(4 << 20));
         assert_eq!(parse_size("64M"), Ok(64 << 20));
         assert_eq!(parse_size("1Gi"), Ok(1 << 30));
         for bad in [
             "",
             "M",
             "0",
+            "1",
+            "1023k",
             "-1",
             "1T",
             "1.5G",
