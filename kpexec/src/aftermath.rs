@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::agent::{self, Agent};
 use crate::cluster::Cluster;
 use crate::session::{self, Ending, Interrupts};
-use crate::target::{Target, statuses};
+use crate::target::{Target, statuses, uid};
 
 /// How long the API server may take to know of a container's end: kubelets look every second or so.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ fn fate(pod: &Pod, target: &Target) -> Option<String> {
         container,
         ..
     } = target;
-    if pod.metadata.uid.as_ref() != Some(&target.uid) {
+    if uid(pod) != Some(&target.uid) {
         return Some(format!(
             "pod {name} was deleted, and another one has its name"
         ));

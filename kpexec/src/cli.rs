@@ -20,7 +20,7 @@ use crate::manifest::Wish;
 use crate::program::Program;
 use crate::request::{BySsh, Caller, Error, Io, Named, Object, Options, Request};
 use crate::settings::{ConfigArgs, Settings};
-use crate::transport::ssh::SshArgs;
+use crate::transport::ssh::{SshArgs, When};
 
 pub use access::AccessArgs;
 
@@ -362,10 +362,13 @@ impl ExecArgs {
         {
             return Err(Error::NeedsApi(named.to_string()));
         }
-        let by_ssh = self.ssh.ssh || self.ssh.node.is_some();
+        let when = self.ssh.when();
+        let by_ssh = when != When::Never && !self.agent.ephemeral;
         Ok(Request {
             ssh: by_ssh.then(|| BySsh {
+                when,
                 options: self.ssh.options(caller.may_be_asked),
+                host: self.ssh.ssh_host,
                 node: self.ssh.node,
                 address_types: self.ssh.node_address_type,
             }),

@@ -9,7 +9,8 @@ use crate::program::Program;
 use crate::stderr::{printable, say};
 use crate::typed::as_typed;
 use crate::{
-    admin, agent, cache, cluster, config, ephemeral, request, session, settings, target, transport,
+    admin, agent, cache, cluster, config, ephemeral, request, search, session, settings, target,
+    transport,
 };
 
 /// What ended kpexec before, or instead of, its command.
@@ -51,6 +52,9 @@ pub enum Error {
     /// No way to the node.
     #[error(transparent)]
     Transport(#[from] transport::Error),
+    /// No node that has the pod.
+    #[error(transparent)]
+    Search(#[from] search::Error),
     /// No way to the node by SSH.
     #[error(transparent)]
     Ssh(#[from] transport::ssh::Error),
@@ -91,6 +95,7 @@ impl Error {
                 Some("kpexec check says more about the agents".to_owned())
             }
             Self::Ephemeral(error) => error.hint(),
+            Self::Search(error) => error.hint(),
             Self::Ssh(error) => error.hint(),
             Self::Config(config::Error::None(_))
             | Self::Cache(cache::Failure::Config(config::Error::None(_)))

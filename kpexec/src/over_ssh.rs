@@ -2,7 +2,7 @@
 
 use cnsenter_protocol::{Reader, Target};
 
-use crate::cluster::Cluster;
+use crate::aftermath::{self, End};
 use crate::config;
 use crate::error::Error;
 use crate::report::Report;
@@ -10,21 +10,16 @@ use crate::request::{self, BySsh, Object, Request};
 use crate::session::{self, Options};
 use crate::trace::Trace;
 use crate::transport::Duplex;
-use crate::transport::ssh::{self, AddressType, Host};
+use crate::transport::ssh::{self, Connection, Host};
 
 /// Where a namespace is not said, and no kubeconfig says it.
 const NAMESPACE: &str = "default";
 
-/// Starts the command's session on a node that the user names; cnsenter finds the pod there.
+/// Runs the command in a pod of a node that the user names; cnsenter finds the pod there.
 ///
 /// # Errors
-/// When the node is not reached, or has no cnsenter.
-pub async fn open_by_name(
-    node: &str,
-    by: &BySsh,
-    request: &Request,
-    trace: &Trace,
-) -> Result<(Duplex, Options), Error> {
+/// When the node is not reached, or has no such pod.
+pub async fn run(node: &str, by: &BySsh, request: &Request, trace: &Trace) -> Result<End, Error> {
     let Object::Named(named) = &request.target else {
         return Err(request::Error::NeedsApi("a manifest".to_owned()).into());
     };
@@ -37,26 +32,11 @@ pub async fn open_by_name(
         ..Target::pod(namespace.as_deref().unwrap_or(NAMESPACE), &named.name)
     };
     let report = Report::new(request.quiet, request.progress);
-    if request.io.tty_refused {
-        report.note("Unable to use a TTY - input is not a terminal or the right kind of file");
-    }
-    open(&Host::named(node), target, by, request, report, trace).await
-}
-
-/// Where a node is, by the first of these types that it has. Whoever may not ask about nodes has its
-/// name, which ssh may know.
-pub async fn host(cluster: &Cluster, node: &str, types: &[AddressType]) -> Host {
-    let addresses = cluster.addresses(node).await.unwrap_or_default();
-    let of_type = |kind: &AddressType| {
-        addresses
-            .iter()
-            .find(|address| address.type_ == kind.name())
-    };
-    let address = types.iter().find_map(of_type);
-    Host {
-        name: node.to_owned(),
-        address: address.map_or_else(|| node.to_owned(), |address| address.address.clone()),
-    }
+    request.tell_refused_tty(&report);
+    let opened = open(&Host::named(node), target, by, request, report, trace).await;
+    let (stream, options) = opened?;
+    let ended = session::run(stream, options).await;
+    Ok(aftermath::explain(None, None, ended).await?)
 }
 
 /// Starts the command's session on a node.
@@ -72,11 +52,26 @@ pub async fn open(
     trace: &Trace,
 ) -> Result<(Duplex, Options), Error> {
     report.step(format_args!("connecting to {} over SSH…", host.name));
+    let node = ssh::connect(host, &by.options, &report).await?;
+    start(node, host, target, request, report, trace).await
+}
+
+/// Starts the command's session on a node that has let us in.
+///
+/// # Errors
+/// When it has no cnsenter.
+pub async fn start(
+    node: Connection,
+    host: &Host,
+    target: Target,
+    request: &Request,
+    report: Report,
+    trace: &Trace,
+) -> Result<(Duplex, Options), Error> {
+    trace.step(|| format!("connected by {}", node.by()));
     let size = request.io.tty.then(session::size).flatten();
     let encoded = request.for_cnsenter(target, false, size);
     let encoded = encoded.encode_for(Reader::Shell)?;
-    let node = ssh::connect(host, &by.options, &report).await?;
-    trace.step(|| format!("connected by {}", node.by()));
     let stream = node.open(&encoded.words).await?;
     trace.step(|| format!("cnsenter {}", encoded.words.join(" ")));
     let options = Options {

@@ -71,6 +71,22 @@ pub struct Node {
     pub seen: u64,
 }
 
+impl Node {
+    /// A node that has these addresses, now.
+    #[must_use]
+    pub fn new(name: &str, addresses: &[core::NodeAddress]) -> Self {
+        let addresses = addresses.iter().map(|address| Address {
+            kind: address.type_.clone(),
+            address: address.address.clone(),
+        });
+        Self {
+            name: name.to_owned(),
+            addresses: addresses.collect(),
+            seen: now(),
+        }
+    }
+}
+
 /// One of a node's addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {
@@ -93,13 +109,21 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The node of one of the pods, as far as that tells of it.
+    #[must_use]
+    pub fn host_of(&self, pod: &str) -> Option<Node> {
+        let mut pods = self.pods.iter();
+        let pod = pods.find(|seen| seen.metadata.name.as_deref() == Some(pod))?;
+        of_host(pod, pod.spec.as_ref()?.node_name.as_deref()?, now())
+    }
+
     /// As lines, of now. What a pod tells of its node is a sighting of that, too.
     #[must_use]
     pub fn into_lines(self) -> Vec<Line> {
         let seen = now();
         let by = self.by.as_deref();
         let mut lines = Vec::new();
-        let mut nodes: Vec<_> = self.nodes.iter().map(|node| of_node(node, seen)).collect();
+        let mut nodes: Vec<_> = self.nodes.iter().map(of_node).collect();
         for pod in &self.pods {
             let Some(line) = of_pod(pod, by, seen) else {
                 continue;
@@ -133,7 +157,7 @@ fn of_pod(pod: &core::Pod, by: Option<&str>, seen: u64) -> Option<Pod> {
     Some(Pod {
         namespace: pod.metadata.namespace.clone()?,
         name: pod.metadata.name.clone()?,
-        uid: pod.metadata.uid.clone()?,
+        uid: target::uid(pod)?.to_owned(),
         node,
         containers: containers
             .map(|Choice { name, id, .. }| Container { name, id })
@@ -169,21 +193,10 @@ fn of_host(pod: &core::Pod, node: &str, seen: u64) -> Option<Node> {
     })
 }
 
-fn of_node(node: &core::Node, seen: u64) -> Node {
-    let addresses = node
-        .status
-        .iter()
-        .flat_map(|s| s.addresses.iter().flatten());
-    Node {
-        name: node.metadata.name.clone().unwrap_or_default(),
-        addresses: addresses
-            .map(|address| Address {
-                kind: address.type_.clone(),
-                address: address.address.clone(),
-            })
-            .collect(),
-        seen,
-    }
+fn of_node(node: &core::Node) -> Node {
+    let addresses = node.status.as_ref().and_then(|s| s.addresses.as_deref());
+    let name = node.metadata.name.as_deref();
+    Node::new(name.unwrap_or_default(), addresses.unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -233,6 +246,17 @@ mod tests {
         assert_eq!(node.addresses[0].address, "10.0.0.1");
         let text = serde_json::to_string(&lines[0]).unwrap();
         assert_eq!(serde_json::from_str::<Line>(&text).unwrap(), lines[0]);
+    }
+
+    #[test]
+    fn a_pod_of_a_file_is_known_as_the_node_knows_it() {
+        let metadata = json!({"metadata": {"namespace": "shop", "name": "web-node-1", "uid": "u",
+            "annotations": {"kubernetes.io/config.mirror": "hash"}}});
+        let lines = lines(pod(metadata), None);
+        assert!(
+            matches!(&lines[0], Line::Pod(pod) if pod.uid == "hash"),
+            "{lines:?}"
+        );
     }
 
     #[test]

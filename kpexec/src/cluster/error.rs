@@ -140,6 +140,25 @@ impl Error {
         Self::Status(Box::new(status))
     }
 
+    /// Whether the server is not there, or not able to answer. Somebody who is refused is answered.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Status(status) => status.code >= 500,
+            Self::Refused(_)
+            | Self::TimedOut { .. }
+            | Self::Unreachable { .. }
+            | Self::Answer { .. } => true,
+            Self::Unauthorized(_) | Self::Credentials(_) => false,
+        }
+    }
+
+    /// Whether it does not know us.
+    #[must_use]
+    pub fn is_of_credentials(&self) -> bool {
+        matches!(self, Self::Unauthorized(_) | Self::Credentials(_))
+    }
+
     /// Whether the server has answered, and said no; else nobody knows what it did.
     #[must_use]
     pub fn is_answer(&self) -> bool {
@@ -234,6 +253,24 @@ mod tests {
             status("Failed to parse error data", 502, "<html>"),
             "Error from server: HTTP status 502"
         );
+    }
+
+    #[test]
+    fn a_denial_is_no_outage() {
+        let of = |code, reason: &str| {
+            Error::from_status(Status::failure("", reason).with_code(code)).is_outage()
+        };
+        for (code, reason) in [
+            (401, "Unauthorized"),
+            (403, "Forbidden"),
+            (404, "NotFound"),
+            (429, "TooManyRequests"),
+        ] {
+            assert!(!of(code, reason), "{code}");
+        }
+        assert!(of(500, "InternalError") && of(504, "Timeout") && of(503, ""));
+        assert!(Error::Refused("h:1".into()).is_outage());
+        assert!(!Error::Credentials("expired".into()).is_outage());
     }
 
     #[test]

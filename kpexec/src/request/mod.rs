@@ -13,8 +13,9 @@ use cnsenter_protocol as protocol;
 
 use crate::config::Selection;
 use crate::manifest::Wish;
+use crate::report::Report;
 use crate::target::Target;
-use crate::transport::ssh;
+use crate::transport::ssh::{self, When};
 
 pub use error::Error;
 pub use named::Named;
@@ -58,10 +59,14 @@ pub struct Request {
 /// The way by SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BySsh {
+    /// `--ssh`: when it is the way.
+    pub when: When,
     /// `--node`: where the pod is, without asking the API server.
     pub node: Option<String>,
     /// `--node-address-type`: the first of these that a node has is where it is reached.
     pub address_types: Vec<ssh::AddressType>,
+    /// `--ssh-host`: where it is reached in place of those, with `{node}` in it.
+    pub host: Option<String>,
     /// How it is reached.
     pub options: ssh::Options,
 }
@@ -108,6 +113,13 @@ impl Caller {
 }
 
 impl Request {
+    /// Says that there is no terminal for the command, if one was wanted.
+    pub fn tell_refused_tty(&self, report: &Report) {
+        if self.io.tty_refused {
+            report.note("Unable to use a TTY - input is not a terminal or the right kind of file");
+        }
+    }
+
     /// The request for cnsenter, which is on the target's node: in an agent there, or not.
     #[must_use]
     pub fn for_cnsenter(

@@ -1,9 +1,10 @@
 //! Settings as the defaults of flags, checked as the flags' own values are.
 
 use std::error::Error as _;
+use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, Command};
+use clap::{Arg, Command, ValueHint};
 
 use super::{Error, Settings, Value};
 
@@ -26,7 +27,11 @@ impl Settings {
 
     fn changed(&self, command: Command) -> Command {
         let command = command.mut_args(|arg| match self.of(&arg) {
-            Some(value) => arg.default_values(value.words.clone()),
+            Some(value) => {
+                let words = value.words.iter();
+                let words: Vec<_> = words.map(|word| written_out(&arg, word)).collect();
+                arg.default_values(words)
+            }
             None => arg,
         });
         command.mut_subcommands(|sub| self.changed(sub))
@@ -36,6 +41,18 @@ impl Settings {
         self.values
             .iter()
             .find(|value| is_called(arg, value.key.name))
+    }
+}
+
+/// A value as the flag would have it: of a file's name in the home directory, a shell would have made
+/// the whole path.
+fn written_out(flag: &Arg, word: &str) -> OsString {
+    match word.strip_prefix("~/") {
+        Some(rest) if flag.get_value_hint() == ValueHint::FilePath => {
+            let home = std::env::home_dir().unwrap_or_default();
+            home.join(rest).into_os_string()
+        }
+        _ => word.into(),
     }
 }
 
@@ -98,6 +115,8 @@ fn reason(error: &clap::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::{Path, PathBuf};
+
     use crate::cli;
     use crate::program::Program;
     use crate::settings::{KEYS, Key, Origin};
@@ -142,6 +161,28 @@ mod tests {
         assert_eq!(
             read(&["kpexec", "--agent-namespace=b", "web", "--", "id"]),
             "b"
+        );
+    }
+
+    #[test]
+    fn a_file_in_the_home_directory_is_found() {
+        let command = cli::exec_command(Program::Kpexec);
+        let settings = settings("ssh-identity", &["~/key", "/etc/key", "~other/key"]);
+        let command = settings.apply(command).unwrap();
+        let matches = command.try_get_matches_from(["kpexec", "web", "--", "id"]);
+        let matches = matches.unwrap();
+        let files: Vec<_> = matches
+            .get_many::<PathBuf>("ssh_identity")
+            .unwrap()
+            .collect();
+        let home = std::env::home_dir().unwrap();
+        assert_eq!(
+            files,
+            [
+                &home.join("key"),
+                Path::new("/etc/key"),
+                Path::new("~other/key")
+            ]
         );
     }
 

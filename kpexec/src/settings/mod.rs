@@ -36,14 +36,24 @@ const fn key(name: &'static str, otherwise: &'static str) -> Key {
 }
 
 /// All that can be set: flags of running a command.
-pub const KEYS: [Key; 7] = [
+pub const KEYS: [Key; 17] = [
     key("agent-namespace", ""),
     key("cache-age", ""),
     key("image", "the one of this version"),
     key("image-pull-secret", ""),
     key("lease", "60s"),
+    key("node-address-type", ""),
     key("pod-running-timeout", ""),
     key("request-timeout", "5s"),
+    key("ssh-command", ""),
+    key("ssh-config", "as ssh has it"),
+    key("ssh-host", ""),
+    key("ssh-identity", "as ssh has it"),
+    key("ssh-jump", "as ssh has it"),
+    key("ssh-port", "as ssh has it"),
+    key("ssh-sudo", ""),
+    key("ssh-user", "as ssh has it"),
+    key("transport", ""),
 ];
 
 impl Key {

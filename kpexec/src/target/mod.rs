@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::{self, Cluster};
 use crate::report::Report;
-use crate::request::Named;
+use crate::request::{Named, Object, Request};
 use selector::Selected;
 use state::State;
 
@@ -29,6 +29,9 @@ const POLL: Duration = Duration::from_millis(500);
 
 /// After how long of waiting the cluster is asked what holds the pod up.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The annotation of a pod that the kubelet has from a file: the UID that it goes by there.
+const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// One running container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,6 +145,33 @@ pub enum Error {
         /// Why.
         source: serde_json::Error,
     },
+}
+
+/// What the user wants to enter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sought {
+    /// POD or TYPE/NAME.
+    pub named: Named,
+    /// Its namespace, if it is said.
+    pub namespace: Option<String>,
+}
+
+impl Sought {
+    /// Reads the manifest, if that says it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(request: &Request) -> Result<Self, Error> {
+        let (named, namespace) = match &request.target {
+            Object::Named(named) => (named.clone(), request.namespace.clone()),
+            Object::InFile(path) => {
+                let manifest = Manifest::read(path)?;
+                let namespace = manifest.namespace(request.namespace.as_deref())?;
+                (manifest.named, namespace)
+            }
+        };
+        Ok(Self { named, namespace })
+    }
 }
 
 /// What is sought.
@@ -302,13 +332,22 @@ fn accept(pod: &Pod, wanted: &Wanted<'_>) -> Result<container::Choice, Error> {
     container::choose(pod, wanted.container)
 }
 
+/// The UID that the node knows a pod by. Of a pod that the kubelet has from a file, the API server has
+/// only an image, with a UID of its own.
+#[must_use]
+pub fn uid(pod: &Pod) -> Option<&str> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let of_file = annotations.and_then(|all| all.get(MIRROR));
+    of_file.or(pod.metadata.uid.as_ref()).map(String::as_str)
+}
+
 fn target(pod: &Pod, container: String, container_id: String) -> Target {
     let meta = &pod.metadata;
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     Target {
         namespace: meta.namespace.clone().unwrap_or_default(),
         pod: meta.name.clone().unwrap_or_default(),
-        uid: meta.uid.clone().unwrap_or_default(),
+        uid: uid(pod).unwrap_or_default().to_owned(),
         node: node.unwrap_or_default(),
         container,
         container_id,

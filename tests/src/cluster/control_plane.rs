@@ -22,7 +22,7 @@ const SERVICE_ADDRESS: &str = "10.96.0.1";
 pub(super) struct ControlPlane {
     node: Node,
     pub(super) api_server: Daemon,
-    _etcd: Daemon,
+    pub(super) etcd: Daemon,
     _controllers: Daemon,
     _scheduler: Daemon,
 }
@@ -42,7 +42,7 @@ impl ControlPlane {
         Self {
             node: node.clone(),
             api_server,
-            _etcd: etcd,
+            etcd,
             _controllers: controllers(node),
             _scheduler: scheduler(node),
         }

@@ -282,6 +282,11 @@ impl Cluster {
         self.control_plane.wait();
     }
 
+    /// etcd, without which the API server knows nothing.
+    pub fn etcd(&self) -> &Daemon {
+        &self.control_plane.etcd
+    }
+
     /// The API server: to be stopped, and resumed.
     pub fn api_server(&self) -> &Daemon {
         &self.control_plane.api_server

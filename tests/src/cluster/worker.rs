@@ -5,13 +5,16 @@ use std::net::Ipv4Addr;
 use serde_json::json;
 
 use super::pki::Authority;
-use super::{ClusterSpec, control_plane, kubernetes};
+use super::{ClusterSpec, PodSpec, control_plane, kubernetes};
 use crate::node::SCRATCH;
 use crate::runtime::{Containerd, Daemon, KUBERNETES, Kind};
 use crate::{Cmd, Node};
 
 /// Where the kubelet's files are.
 const FOLDER: &str = "/etc/kubernetes";
+
+/// The manifests of static pods.
+const STATIC_PODS: &str = "/etc/kubernetes/manifests";
 
 /// The kubelet sets these for the whole machine, which here is the host: it is shown copies. Not to
 /// the whole node: a /proc with something mounted on it cannot be mounted anew in a user namespace.
@@ -90,6 +93,12 @@ impl Worker {
         self.containerd.import(KUBERNETES, &place);
     }
 
+    /// Has the kubelet run a pod that no API server has asked for; its name ends in the worker's.
+    pub fn run_static(&self, pod: &PodSpec) {
+        let file = format!("{STATIC_PODS}/{}.json", pod.name());
+        self.node.write(file, pod.manifest().to_string());
+    }
+
     /// `ctr` among the kubelet's containers.
     pub fn ctr(&self, arguments: &[&str]) -> Cmd {
         let words = ["-n", KUBERNETES];
@@ -115,6 +124,7 @@ fn kubelet(worker: &Prepared, server: &str, authority: &Authority, spec: &Cluste
     node.write(format!("{FOLDER}/pki/kubelet.crt"), identity.certificate);
     node.write(format!("{FOLDER}/pki/kubelet.key"), identity.key);
     node.write(format!("{FOLDER}/kubelet.yaml"), configuration(spec));
+    node.command(["mkdir", "-p", STATIC_PODS]).ok();
 
     let program = kubernetes().join("kubelet").display().to_string();
     let words = [
@@ -165,6 +175,9 @@ fn configuration(spec: &ClusterSpec) -> String {
         "failSwapOn": false,
         "enforceNodeAllocatable": [],
         "evictionHard": never,
+        // Made before the first pod is put there: the kubelet watches only what it has found.
+        "staticPodPath": STATIC_PODS,
+        "fileCheckFrequency": "1s",
         "imageGCHighThresholdPercent": 100,
         "clusterDNS": ["10.96.0.10"],
         // Its default is below /usr, which is the host's.

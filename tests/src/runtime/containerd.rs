@@ -155,6 +155,11 @@ impl Containerd {
         self.daemon.restart();
     }
 
+    /// Kills the daemon; containers go on.
+    pub fn kill(&self) {
+        self.daemon.kill();
+    }
+
     /// `ctr` with these arguments.
     pub fn ctr<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Cmd {
         let words = arguments.into_iter().map(|word| word.as_ref().to_owned());

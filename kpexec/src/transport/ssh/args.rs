@@ -2,23 +2,37 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, ValueEnum, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 
 use super::{Options, Sudo};
 
-/// What makes SSH the way.
-const WAY: &str = "by_ssh";
-
 /// How a node is reached by SSH.
 #[derive(Debug, Args)]
-#[command(
-    next_help_heading = "SSH",
-    group = ArgGroup::new(WAY).args(["ssh", "node"]).multiple(true)
-)]
+#[command(next_help_heading = "SSH")]
 pub struct SshArgs {
     /// Reach the pod's node by SSH, and the cnsenter that is installed there; no nodepause is needed
-    #[arg(long, conflicts_with = "ephemeral")]
-    pub ssh: bool,
+    /// (auto: only if there is no way through the API server)
+    #[arg(
+        long,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "always",
+        conflicts_with = "ephemeral"
+    )]
+    pub ssh: Option<When>,
+    /// The way if --ssh does not say: api, ssh or auto
+    #[arg(
+        long,
+        value_name = "WAY",
+        hide_possible_values = true,
+        default_value = "api"
+    )]
+    pub transport: Transport,
+    /// Where a node is reached, with {node} in it, in place of its addresses
+    #[arg(long, value_name = "HOST")]
+    pub ssh_host: Option<String>,
     /// The pod's node, or any name that ssh knows it by: the API server is not asked
     #[arg(
         long,
@@ -34,18 +48,16 @@ pub struct SshArgs {
         value_delimiter = ',',
         default_values = ["InternalIP", "ExternalIP", "Hostname"],
         hide_possible_values = true,
-        requires = WAY
     )]
     pub node_address_type: Vec<AddressType>,
     /// Who to log in as [default: as ssh would]
-    #[arg(long, value_name = "NAME", requires = WAY)]
+    #[arg(long, value_name = "NAME")]
     pub ssh_user: Option<String>,
     /// The port of the node's sshd [default: as ssh would]
     #[arg(
         long,
         value_name = "PORT",
         value_parser = clap::value_parser!(u16).range(1..),
-        requires = WAY
     )]
     pub ssh_port: Option<u16>,
     /// A private key, besides those that ssh would try; may be repeated
@@ -54,22 +66,43 @@ pub struct SshArgs {
         long,
         value_name = "FILE",
         value_hint = ValueHint::FilePath,
-        requires = WAY
     )]
     pub ssh_identity: Vec<PathBuf>,
     /// The hosts to go through, separated by commas
-    #[arg(short = 'J', long, value_name = "[USER@]HOST[:PORT]", requires = WAY)]
+    #[arg(short = 'J', long, value_name = "[USER@]HOST[:PORT]")]
     pub ssh_jump: Option<String>,
     /// The file to read in place of ~/.ssh/config
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = WAY)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ssh_config: Option<PathBuf>,
     /// How cnsenter becomes root there: auto, always, never, sudo, doas or a program's path
-    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = Sudo::parse, requires = WAY)]
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = Sudo::parse)]
     pub ssh_sudo: Sudo,
     /// A program to use in place of kpexec's own SSH, which gets cnsenter's command line as its last
     /// words; {node}, {address}, {user} and {port} are filled in
-    #[arg(long, value_name = "COMMAND", requires = WAY)]
+    #[arg(long, value_name = "COMMAND")]
     pub ssh_command: Option<String>,
+}
+
+/// `--ssh`: when SSH is the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// Whatever the API server says.
+    Always,
+    /// If there is no way through the API server.
+    Auto,
+    /// Not at all.
+    Never,
+}
+
+/// `--transport`: the way if nothing else is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// The API server's exec.
+    Api,
+    /// SSH.
+    Ssh,
+    /// The first of them that there is.
+    Auto,
 }
 
 /// An address of a node, as its status has it.
@@ -107,6 +140,20 @@ impl AddressType {
 }
 
 impl SshArgs {
+    /// When SSH is the way.
+    #[must_use]
+    pub fn when(&self) -> When {
+        let usual = match self.transport {
+            Transport::Api => When::Never,
+            Transport::Ssh => When::Always,
+            Transport::Auto => When::Auto,
+        };
+        match self.node {
+            Some(_) => When::Always,
+            None => self.ssh.unwrap_or(usual),
+        }
+    }
+
     /// How nodes are reached.
     #[must_use]
     pub fn options(&self, may_prompt: bool) -> Options {

@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use cnsenter_protocol::request::is_plain;
 
-pub use args::{AddressType, SshArgs};
+pub use args::{AddressType, SshArgs, Transport, When};
 pub use error::Error;
 pub use root::Sudo;
 

@@ -1,0 +1,258 @@
+//! A run through the API server: it says where the pod is, and its exec leads to the agent there.
+
+use std::time::Duration;
+
+use crate::aftermath::{self, End};
+use crate::agent::{self, Agent};
+use crate::cache::{Cache, Node, Pending, Seen};
+use crate::cluster::Cluster;
+use crate::config;
+use crate::ephemeral::Job;
+use crate::error::{self, Error};
+use crate::manifest::Wish;
+use crate::report::Report;
+use crate::request::Request;
+use crate::session::{self, Interrupts, Options};
+use crate::stderr::{printable, say};
+use crate::target::{self, Sought, Target, Wanted};
+use crate::trace::Trace;
+use crate::transport::{self, Duplex};
+
+/// A container, as the API server knows it.
+pub struct Found {
+    /// The server.
+    pub cluster: Cluster,
+    /// The container.
+    pub target: Target,
+    /// Its node, as far as its pod tells of it.
+    pub node: Option<Node>,
+    notes: Option<Pending>,
+}
+
+/// A stream to the agent on the container's node.
+pub struct Opened {
+    stream: Duplex,
+    supplement: Option<Vec<u8>>,
+    agent: Agent,
+}
+
+/// Asks the API server for the container. `limit` bounds each answer, if the user does not do that more.
+///
+/// # Errors
+/// When there is none, or no answer.
+pub async fn find(
+    request: &Request,
+    sought: &Sought,
+    limit: Option<Duration>,
+    report: &Report,
+    trace: &Trace,
+) -> Result<Found, Error> {
+    let access = config::load(&request.selection)?;
+    let cache = Cache::of(&access.identity, request.cache_age);
+    let cluster = Cluster::new(access, bounded(request.request_timeout, limit))?;
+    trace.step(|| format!("the cluster is {}", cluster.host()));
+    let Sought { named, namespace } = sought;
+    let wanted = Wanted {
+        namespace: namespace.as_deref().unwrap_or(&cluster.default_namespace),
+        named,
+        container: request.container.as_deref(),
+        limit: request.pod_running_timeout,
+    };
+    report.step(format_args!("resolving {named}…"));
+    let (target, pods) = target::resolve(&cluster, &wanted, report).await?;
+    trace.step(|| {
+        let Target {
+            pod,
+            container,
+            container_id,
+            node,
+            ..
+        } = &target;
+        format!("container {container} of pod {pod} is {container_id} on {node}")
+    });
+    let seen = Seen {
+        pods,
+        by: (!named.is_pod()).then(|| named.to_string()),
+        ..Seen::default()
+    };
+    let node = seen.host_of(&target.pod);
+    Ok(Found {
+        cluster,
+        target,
+        node,
+        notes: cache.map(|cache| Pending::begin(cache, seen)),
+    })
+}
+
+/// The smaller of two limits; of the user's, zero is none.
+fn bounded(users: Option<Duration>, limit: Option<Duration>) -> Option<Duration> {
+    match (users, limit) {
+        (Some(users), Some(limit)) if users > limit || users.is_zero() => Some(limit),
+        (None, limit) => limit,
+        (users, _) => users,
+    }
+}
+
+/// Runs the command, through the node's agent or one that is there for it alone.
+///
+/// # Errors
+/// When that did not come to pass.
+pub async fn run(request: &Request, trace: &Trace) -> Result<End, Error> {
+    let sought = Sought::of(request)?;
+    let report = Report::new(request.quiet, request.progress);
+    let found = find(request, &sought, None, &report, trace).await?;
+    request.tell_refused_tty(&report);
+    let end = match &request.ephemeral {
+        Some(wish) => {
+            found
+                .with_ephemeral_agent(wish, request, report, trace)
+                .await?
+        }
+        None => {
+            let opened = found.open(request, &report, trace).await?;
+            found.stay(opened, request, report).await?
+        }
+    };
+    found.close(trace).await;
+    Ok(end)
+}
+
+impl Found {
+    /// Starts the command's session in the node's agent.
+    ///
+    /// # Errors
+    /// When there is no agent, or no way to it.
+    pub async fn open(
+        &self,
+        request: &Request,
+        report: &Report,
+        trace: &Trace,
+    ) -> Result<Opened, Error> {
+        let node = &self.target.node;
+        report.step(format_args!("looking for nodepause on {node}…"));
+        let agent = agent::find(&self.cluster, &request.agent_namespace, node).await?;
+        self.open_in(agent, request, report, trace).await
+    }
+
+    async fn open_in(
+        &self,
+        agent: Agent,
+        request: &Request,
+        report: &Report,
+        trace: &Trace,
+    ) -> Result<Opened, Error> {
+        let target = &self.target;
+        trace.step(|| format!("the agent is {}/{}", agent.namespace, agent.pod));
+        report.step(format_args!("connecting to {}…", target.node));
+        let size = request.io.tty.then(session::size).flatten();
+        let encoded = request.for_cnsenter(target.into(), true, size).encode()?;
+        let stream = transport::open(&self.cluster, &agent, &encoded.words).await?;
+        trace.step(|| {
+            let words = encoded.words.join(" ");
+            format!("connected by {}; cnsenter {words}", stream.by)
+        });
+        Ok(Opened {
+            stream,
+            supplement: encoded.supplement,
+            agent,
+        })
+    }
+
+    /// Runs the command through an agent that is there for it alone. That is removed on every way
+    /// out; a signal waits for it.
+    async fn with_ephemeral_agent(
+        &self,
+        wish: &Wish,
+        request: &Request,
+        report: Report,
+        trace: &Trace,
+    ) -> Result<End, Error> {
+        let mut interrupts = Interrupts::new();
+        let node = &self.target.node;
+        report.step(format_args!("making an agent on {node}…"));
+        let job = Job::create(&self.cluster, wish, node).await?;
+        let opened = async {
+            let agent = job.ready(request.pod_running_timeout, &report).await?;
+            self.open_in(agent, request, &report, trace).await
+        };
+        let opened = tokio::select! {
+            opened = opened => opened,
+            signal = interrupts.next() => Err(session::Error::Interrupted(signal).into()),
+        };
+        let end = match opened {
+            Err(error) => Err(error),
+            Ok(opened) => tokio::select! {
+                end = self.stay(opened, request, report) => end,
+                never = job.keep() => match never {},
+            },
+        };
+        // What was sent to the command is none of these.
+        let mut interrupts = Interrupts::new();
+        let removed = tokio::select! {
+            removed = job.remove() => removed,
+            _ = interrupts.next() => Err(job.left("interrupted")),
+        };
+        if let Err(words) = removed {
+            say(printable(&words));
+        }
+        end
+    }
+
+    /// Stays with the command to its end.
+    ///
+    /// # Errors
+    /// When that is not known.
+    pub async fn stay(
+        &self,
+        opened: Opened,
+        request: &Request,
+        report: Report,
+    ) -> Result<End, Error> {
+        let options = Options {
+            io: request.io,
+            supplement: opened.supplement,
+            lease: request.run.lease,
+            node: self.target.node.clone(),
+            report,
+        };
+        let ended = session::run(opened.stream, options).await;
+        let end = aftermath::explain(self.known(), Some(&opened.agent), ended).await?;
+        Ok(end)
+    }
+
+    /// Who may be asked about the container's end.
+    #[must_use]
+    pub fn known(&self) -> Option<(&Cluster, &Target)> {
+        Some((&self.cluster, &self.target))
+    }
+
+    /// Ends what was begun beside the run.
+    pub async fn close(self, trace: &Trace) {
+        if let Some(notes) = self.notes
+            && let Err(error) = notes.end().await
+        {
+            trace.step(|| format!("nothing is remembered: {}", error::chain(&error)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smaller_limit_counts() {
+        let s = |seconds| Some(Duration::from_secs(seconds));
+        for (users, limit, both) in [
+            (None, None, None),
+            (None, s(4), s(4)),
+            (s(9), None, s(9)),
+            (s(9), s(4), s(4)),
+            (s(2), s(4), s(2)),
+            (s(0), s(4), s(4)),
+            (s(0), None, s(0)),
+        ] {
+            assert_eq!(bounded(users, limit), both);
+        }
+    }
+}

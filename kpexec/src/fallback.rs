@@ -1,0 +1,133 @@
+//! `--ssh` and `--ssh=auto`: what the API server still says is used, and SSH for the rest.
+
+use std::time::Duration;
+
+use crate::aftermath::End;
+use crate::by_api::{self, Found};
+use crate::cache::{Cache, Memory};
+use crate::error::{self, Error};
+use crate::report::Report;
+use crate::request::{BySsh, Request};
+use crate::search::{self, Wanted};
+use crate::target::{self, Sought};
+use crate::trace::Trace;
+use crate::transport::ssh::{AddressType, Host, When};
+use crate::{aftermath, agent, config, over_ssh, session, transport};
+
+/// How long the API server has for each answer: who falls back wants to know it soon.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Runs the command, by SSH if that is wanted or if it is the only way.
+///
+/// # Errors
+/// When there is no way.
+pub async fn run(by: &BySsh, request: &Request, trace: &Trace) -> Result<End, Error> {
+    let sought = Sought::of(request)?;
+    let report = Report::new(request.quiet, request.progress);
+    let found = by_api::find(request, &sought, Some(PATIENCE), &report, trace).await;
+    request.tell_refused_tty(&report);
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            tell(why_not(error, by.when)?, &report);
+            return by_search(by, request, &sought, report, trace).await;
+        }
+    };
+    if by.when == When::Auto {
+        match found.open(request, &report, trace).await {
+            Ok(opened) => {
+                let end = found.stay(opened, request, report).await?;
+                found.close(trace).await;
+                return Ok(end);
+            }
+            Err(error) => tell(why_not(error, by.when)?, &report),
+        }
+    }
+    let host = host(&found, by).await;
+    let target = (&found.target).into();
+    let opened = over_ssh::open(&host, target, by, request, report, trace).await;
+    let (stream, options) = opened?;
+    let ended = session::run(stream, options).await;
+    let end = aftermath::explain(found.known(), None, ended).await?;
+    found.close(trace).await;
+    Ok(end)
+}
+
+/// Finds the pod without the API server.
+async fn by_search(
+    by: &BySsh,
+    request: &Request,
+    sought: &Sought,
+    report: Report,
+    trace: &Trace,
+) -> Result<End, Error> {
+    let known = config::known(&request.selection)?;
+    let cache = Cache::of(&known.identity, request.cache_age);
+    let memory = match cache.map(|cache| cache.load()) {
+        None => Memory::default(),
+        Some(Ok(memory)) => memory,
+        Some(Err(error)) => {
+            report.note(&format!("The cache is not used: {}", error::chain(&error)));
+            Memory::default()
+        }
+    };
+    let wanted = Wanted {
+        namespace: sought.namespace.as_deref().unwrap_or(&known.namespace),
+        named: &sought.named,
+        container: request.container.as_deref(),
+    };
+    let found = search::find(&wanted, &memory, by, &report).await?;
+    trace.step(|| format!("the pod is on {}", found.host.name));
+    let search::Found {
+        host,
+        connection,
+        target,
+    } = found;
+    let opened = over_ssh::start(connection, &host, target, request, report, trace).await;
+    let (stream, options) = opened?;
+    let ended = session::run(stream, options).await;
+    Ok(aftermath::explain(None, None, ended).await?)
+}
+
+/// Where the node is. Its pod tells of one of its addresses; more cost a call.
+async fn host(found: &Found, by: &BySsh) -> Host {
+    let name = &found.target.node;
+    let is_enough = by.address_types.first() == Some(&AddressType::InternalIp);
+    if by.host.is_some() || is_enough && found.node.is_some() {
+        return search::host(name, found.node.as_ref(), by);
+    }
+    let all = found.cluster.addresses(name).await.ok();
+    let node = all.map(|all| crate::cache::Node::new(name, &all));
+    search::host(name, node.as_ref().or(found.node.as_ref()), by)
+}
+
+fn tell(why: String, report: &Report) {
+    let why = why.lines().next().unwrap_or_default();
+    report.note(&format!("Going over SSH: {why}"));
+}
+
+/// Why SSH is the way now; the error, if it is none.
+fn why_not(error: Error, when: When) -> Result<String, Error> {
+    let is_outage = match &error {
+        Error::Cluster(error)
+        | Error::Target(target::Error::Cluster(error))
+        | Error::Agent(agent::Error::Cluster(error))
+        | Error::Transport(transport::Error::Cluster(error)) => match when {
+            // Somebody who asks for SSH need not be known to the API server.
+            When::Always => error.is_outage() || error.is_of_credentials(),
+            When::Auto | When::Never => error.is_outage(),
+        },
+        Error::Config(config::Error::Credentials(_)) => when == When::Always,
+        Error::Agent(agent::Error::Missing { .. } | agent::Error::Unready { .. })
+        | Error::Transport(
+            transport::Error::Node { .. }
+            | transport::Error::NoUpgrade { .. }
+            | transport::Error::Upgrade { .. },
+        ) => true,
+        _ => false,
+    };
+    match is_outage {
+        true => Ok(error::chain(&error)),
+        false => Err(error),
+    }
+}

@@ -1,0 +1,345 @@
+//! Which node, when the API server does not say: the one that is remembered, else all of them are asked.
+//!
+//! Whatever is remembered, the node itself has the last word: its cnsenter lists what runs there, and
+//! the session names pod, UID and container once more.
+
+mod error;
+mod listed;
+mod naming;
+mod race;
+
+use std::collections::BTreeSet;
+
+use cnsenter_protocol::Target;
+use tokio::time::timeout;
+
+pub use error::Error;
+
+use crate::cache::{Memory, Node, Pod as Remembered, ago};
+use crate::report::Report;
+use crate::request::{BySsh, Named};
+use crate::transport::ssh::{self, Connection, Host};
+use naming::Names;
+use race::{Answers, LIMIT, race};
+
+/// How many remembered pods of one object are looked for where they were.
+const REMEMBERED: usize = 3;
+
+/// What is sought.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// The namespace.
+    pub namespace: &'a str,
+    /// POD or TYPE/NAME.
+    pub named: &'a Named,
+    /// `-c`.
+    pub container: Option<&'a str>,
+}
+
+/// A container, and the node that has it.
+pub struct Found {
+    /// The node.
+    pub host: Host,
+    /// It has let us in already.
+    pub connection: Connection,
+    /// The container.
+    pub target: Target,
+}
+
+/// A node that knows what is sought.
+struct Place {
+    host: Host,
+    connection: Connection,
+    pods: Vec<listed::Pod>,
+}
+
+/// Finds the container.
+///
+/// # Errors
+/// When no node has it, or several have.
+pub async fn find(
+    wanted: &Wanted<'_>,
+    memory: &Memory,
+    by: &BySsh,
+    report: &Report,
+) -> Result<Found, Error> {
+    let search = Search {
+        wanted,
+        memory,
+        by,
+        report,
+    };
+    let mut answered = Vec::new();
+    if let Some(place) = search.where_it_was(&mut answered).await {
+        return search.choose(place);
+    }
+    search.everywhere(answered).await
+}
+
+struct Search<'a> {
+    wanted: &'a Wanted<'a>,
+    memory: &'a Memory,
+    by: &'a BySsh,
+    report: &'a Report,
+}
+
+impl Search<'_> {
+    /// Looks where earlier runs have seen it. Nodes that answer and do not have it are `answered`.
+    async fn where_it_was(&self, answered: &mut Vec<String>) -> Option<Place> {
+        for pod in self.remembered() {
+            let Remembered {
+                name, node, seen, ..
+            } = pod;
+            let ago = ago(*seen);
+            self.report.note(&format!(
+                "From the cache, {ago}: pod {name:?} was on {node}"
+            ));
+            self.report.step(format_args!("asking {node}…"));
+            let names = Names::pod(name);
+            let asked = self.ask(self.host(node), &names, &self.by.options);
+            match timeout(LIMIT, asked).await {
+                Ok(Ok(Some(place))) => return Some(place),
+                Ok(Ok(None)) => {
+                    self.report.note(&format!("It is not on {node} any more"));
+                    // Of an object other pods may be there.
+                    if self.wanted.named.is_pod() {
+                        answered.push(node.clone());
+                    }
+                }
+                Ok(Err(why)) => self.report.note(&format!("{node} does not say: {why}")),
+                Err(_) => self.report.note(&format!("{node} does not answer")),
+            }
+        }
+        None
+    }
+
+    fn remembered(&self) -> Vec<&Remembered> {
+        let Wanted {
+            namespace, named, ..
+        } = self.wanted;
+        let mut pods = match named.is_pod() {
+            true => self
+                .memory
+                .pod(namespace, &named.name)
+                .into_iter()
+                .collect(),
+            false => self.memory.pods_of(namespace, &named.to_string()),
+        };
+        pods.truncate(REMEMBERED);
+        pods
+    }
+
+    /// Asks every node that is known.
+    async fn everywhere(&self, answered: Vec<String>) -> Result<Found, Error> {
+        let Wanted {
+            namespace, named, ..
+        } = self.wanted;
+        let what = match named.is_pod() {
+            true => format!("pod {namespace}/{named}"),
+            false => named.to_string(),
+        };
+        let names = Names::of(named).ok_or_else(|| Error::Nameless(what.clone()))?;
+        let nodes = self.nodes();
+        if nodes.is_empty() {
+            return Err(Error::NoNodes(what));
+        }
+        let nodes: Vec<_> = nodes
+            .into_iter()
+            .filter(|node| !answered.contains(node))
+            .collect();
+        self.report
+            .step(format_args!("asking {} nodes for {what}…", nodes.len()));
+        // Of many questions at once nobody knows which node they are about.
+        let options = ssh::Options {
+            may_prompt: false,
+            ..self.by.options.clone()
+        };
+        let names = &names;
+        let options = &options;
+        let Answers {
+            found,
+            mut without,
+            silent,
+        } = race(nodes, |node| self.ask(self.host(&node), names, options)).await;
+        let mut places: Vec<_> = found.into_iter().map(|(_, place)| place).collect();
+        if names.only().is_some() && places.len() > 1 {
+            return Err(several(&places));
+        }
+        if places.is_empty() {
+            without.extend(answered);
+            without.sort();
+            let reason = |why: Option<String>| {
+                let limit = humantime::format_duration(LIMIT);
+                why.unwrap_or_else(|| format!("no answer within {limit}"))
+            };
+            let silent = silent.into_iter();
+            return Err(Error::NotFound {
+                what,
+                without,
+                silent: silent.map(|(node, why)| (node, reason(why))).collect(),
+            });
+        }
+        self.choose(places.swap_remove(0))
+    }
+
+    /// Every node that was seen, or that a pod was seen on.
+    fn nodes(&self) -> BTreeSet<String> {
+        let named = self.memory.nodes.iter().map(|node| &node.name);
+        let of_pods = self.memory.pods.iter().map(|pod| &pod.node);
+        named.chain(of_pods).cloned().collect()
+    }
+
+    fn host(&self, node: &str) -> Host {
+        host(node, self.memory.node(node), self.by)
+    }
+
+    /// What a node has of the pods that are meant; None if it has none.
+    async fn ask(
+        &self,
+        host: Host,
+        names: &Names,
+        options: &ssh::Options,
+    ) -> Result<Option<Place>, String> {
+        let namespace = self.wanted.namespace;
+        let words = listed::words(namespace, names);
+        let connected = ssh::connect(&host, options, self.report).await;
+        let mut connection = connected.map_err(|error| crate::error::chain(&error))?;
+        let ran = connection.run(&words).await;
+        let ran = ran.map_err(|error| crate::error::chain(&error))?;
+        if ran.code != Some(0) {
+            return Err(format!("cnsenter ls failed there: {}", ran.stderr.trim()));
+        }
+        let pods = listed::read(&ran.stdout, namespace, names)
+            .map_err(|error| format!("cnsenter ls gave what cannot be read: {error}"))?;
+        Ok((!pods.is_empty()).then_some(Place {
+            host,
+            connection,
+            pods,
+        }))
+    }
+
+    /// One container of what a node has.
+    fn choose(&self, place: Place) -> Result<Found, Error> {
+        let Wanted {
+            namespace, named, ..
+        } = self.wanted;
+        if named.is_pod() && place.pods.len() > 1 {
+            return Err(several(std::slice::from_ref(&place)));
+        }
+        let Place {
+            host,
+            connection,
+            pods,
+        } = place;
+        let Some(pod) = pods.into_iter().next() else {
+            let what = named.to_string();
+            let (without, silent) = (vec![host.name], Vec::new());
+            return Err(Error::NotFound {
+                what,
+                without,
+                silent,
+            });
+        };
+        let remembered = self.memory.pod(namespace, &pod.name);
+        let remembered = remembered.filter(|remembered| remembered.uid == pod.uid);
+        if !named.is_pod() {
+            let is_known = remembered.is_some_and(|r| r.objects.contains(&named.to_string()));
+            self.report.note(&match is_known {
+                true => format!("Entering pod {:?} of {named}", pod.name),
+                false => format!(
+                    "Entering pod {:?} on {}, which by its name is one of {named}",
+                    pod.name, host.name
+                ),
+            });
+        }
+        let container = self.container(&pod, remembered, &host)?;
+        let target = Target {
+            uid: Some(pod.uid).filter(|uid| !uid.is_empty()),
+            container: Some(container.name),
+            container_id: Some(container.id),
+            ..Target::pod(namespace, &pod.name)
+        };
+        Ok(Found {
+            host,
+            connection,
+            target,
+        })
+    }
+
+    /// As kubectl chooses; what only the API server knows is remembered, or asked of the user.
+    fn container(
+        &self,
+        pod: &listed::Pod,
+        remembered: Option<&Remembered>,
+        host: &Host,
+    ) -> Result<listed::Container, Error> {
+        let named = |name: &str| pod.containers.iter().find(|c| c.name == name).cloned();
+        let all = || {
+            let names: Vec<_> = pod.containers.iter().map(|c| c.name.as_str()).collect();
+            names.join(", ")
+        };
+        if let Some(name) = self.wanted.container.filter(|name| !name.is_empty()) {
+            return named(name).ok_or_else(|| Error::NoContainer {
+                container: name.to_owned(),
+                pod: pod.name.clone(),
+                node: host.name.clone(),
+                all: all(),
+            });
+        }
+        let default = remembered.and_then(|pod| {
+            let first = pod.containers.first().map(|container| &container.name);
+            pod.default.as_ref().or(first)
+        });
+        if let Some(container) = default.and_then(|name| named(name)) {
+            if pod.containers.len() > 1 {
+                self.report.note(&format!(
+                    "Defaulted container {:?} out of: {}",
+                    container.name,
+                    all()
+                ));
+            }
+            return Ok(container);
+        }
+        match &pod.containers[..] {
+            [container] => Ok(container.clone()),
+            _ => Err(Error::Which {
+                pod: pod.name.clone(),
+                all: all(),
+            }),
+        }
+    }
+}
+
+fn several(places: &[Place]) -> Error {
+    let name = places.iter().flat_map(|place| &place.pods).next();
+    let each = places.iter().flat_map(|place| {
+        let pods = place.pods.iter();
+        pods.map(|pod| format!("{} (UID {})", place.host.name, pod.uid))
+    });
+    Error::Several {
+        pod: name.map(|pod| pod.name.clone()).unwrap_or_default(),
+        places: each.collect(),
+    }
+}
+
+/// How a node is reached: as `--ssh-host` has it, by the first of `--node-address-type` that it is known
+/// to have, else by its name, which ssh may know.
+#[must_use]
+pub fn host(name: &str, known: Option<&Node>, by: &BySsh) -> Host {
+    if let Some(template) = &by.host {
+        return Host {
+            name: name.to_owned(),
+            address: template.replace("{node}", name),
+        };
+    }
+    let addresses = known.map(|node| node.addresses.as_slice());
+    let of_type = |kind: &ssh::AddressType| {
+        let mut all = addresses.unwrap_or_default().iter();
+        all.find(|address| address.kind == kind.name())
+    };
+    let address = by.address_types.iter().find_map(of_type);
+    Host {
+        name: name.to_owned(),
+        address: address.map_or_else(|| name.to_owned(), |address| address.address.clone()),
+    }
+}

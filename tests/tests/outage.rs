@@ -1,0 +1,250 @@
+//! The API server, etcd, the kubelets and containerd end, one after the other: kpexec still runs commands
+//! in pods, by SSH, and says which way it goes and where it knows that from.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use kpexec_tests::cluster::{Laptop, Namespace, PodSpec};
+use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
+use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Output, eventually};
+use serde_json::json;
+
+/// A cluster whose nodes have an sshd, and a laptop whose user they let in.
+struct Story<'a> {
+    cluster: &'a Cluster,
+    laptop: Laptop<'a>,
+    shop: Namespace<'a>,
+    _sshds: Vec<Sshd>,
+}
+
+const WAYS: [&str; 2] = ["--ssh", "--ssh=auto"];
+
+impl<'a> Story<'a> {
+    fn begin(cluster: &'a Cluster) -> Self {
+        let laptop = cluster.laptop();
+        make_key(&laptop.node, KEY);
+        let key = public_key(&laptop.node, KEY);
+        let mut known = String::new();
+        let mut sshds = Vec::new();
+        for worker in &cluster.workers {
+            worker.node.cnsenter(["--version"]).ok();
+            let sshd = Sshd::start(&worker.node);
+            sshd.authorize("root", &key);
+            writeln!(known, "{} {}", worker.address, sshd.host_key()).unwrap();
+            sshds.push(sshd);
+        }
+        laptop.node.write(KNOWN_HOSTS, known);
+        Self {
+            cluster,
+            laptop,
+            shop: cluster.namespace(),
+            _sshds: sshds,
+        }
+    }
+
+    fn kpexec(&self, words: &[&str]) -> Output {
+        let fixed = ["-n", self.shop.name.as_str()];
+        self.laptop.kpexec([&fixed, words].concat()).run()
+    }
+
+    /// The command ran in the pod, and this was said meanwhile.
+    fn enters(&self, way: &str, target: &str, pod: &str, told: &[&str]) {
+        let output = self.kpexec(&[way, target, "--", "hostname"]);
+        assert_eq!(
+            (output.code, output.out().trim()),
+            (0, pod),
+            "{way} {target}: {output}"
+        );
+        for part in told {
+            assert!(
+                output.err().contains(part),
+                "{way}: no {part:?} in {output}"
+            );
+        }
+    }
+
+    /// Nothing ran, and this was said.
+    fn refuses(&self, words: &[&str], told: &[&str]) {
+        let output = self.kpexec(words);
+        assert_eq!((output.code, output.out().as_str()), (1, ""), "{output}");
+        for part in told {
+            assert!(output.err().contains(part), "no {part:?} in {output}");
+        }
+    }
+
+    /// A deployment of one pod, and that pod's name.
+    fn deploy(&self, name: &str) -> String {
+        let pod = PodSpec::sleeper(name).manifest();
+        let labels = json!({ "app": name });
+        let deployment = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name },
+            "spec": {
+                "replicas": 1,
+                "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels }, "spec": pod["spec"] },
+            },
+        });
+        self.shop.apply(&deployment.to_string());
+        let object = format!("deployment/{name}");
+        self.shop.wait("condition=Available", &object);
+        let label = format!("-l=app={name}");
+        let pods = self.shop.kubectl(["get", "pods", "-o=name", &label]).ok();
+        pods.trim_start_matches("pod/").to_owned()
+    }
+}
+
+#[test]
+fn kpexec_goes_on_when_the_cluster_does_not() {
+    let cluster = Cluster::start(&ClusterSpec::default());
+    cluster.install_nodepause();
+    let story = Story::begin(&cluster);
+    let shop = &story.shop;
+
+    shop.run(&PodSpec::locked_down("web").on("node-1").container("log"));
+    shop.run(&PodSpec::sleeper("moving").on("node-1"));
+    let api = story.deploy("api");
+    // All is well: what is wanted is what is done.
+    story.enters("-v", "web", "web", &["connected by WebSocket"]);
+    let output = story.kpexec(&["-v", "--ssh=auto", "web", "--", "true"]);
+    assert!(output.err().contains("connected by WebSocket"), "{output}");
+    let output = story.kpexec(&["-v", "--ssh", "deploy/api", "--", "hostname"]);
+    assert!(
+        output.err().contains("connected by SSH to root@"),
+        "{output}"
+    );
+    assert_eq!(output.out().trim(), api);
+    denials_are_no_outages(&story);
+
+    story.laptop.kpexec(["cache", "refresh", "-q"]).ok();
+    // What nobody has seen since.
+    shop.run(&PodSpec::sleeper("late").on("node-2"));
+    let young = story.deploy("young");
+    shop.kubectl(["delete", "pod", "moving", "--now"]).ok();
+    shop.run(&PodSpec::sleeper("moving").on("node-2"));
+    cluster
+        .worker("node-2")
+        .run_static(&PodSpec::sleeper("fixed"));
+    let fixed = |way: &str| {
+        let words = ["-n", "default", way, "fixed-node-2", "--", "hostname"];
+        story.laptop.kpexec(words).run()
+    };
+    let mirror = ["wait", "--for=create", "--timeout=100s", "pod/fixed-node-2"];
+    let words = mirror.into_iter().chain(["-n", "default"]);
+    cluster
+        .kubectl(words)
+        .deadline(Duration::from_secs(110))
+        .ok();
+    let output = fixed("--ssh");
+    assert_eq!(output.out(), "fixed-node-2\n", "{output}");
+
+    // The way from the API server to the nodes is broken.
+    cluster.worker("node-1").kubelet.kill();
+    let told = ["Going over SSH: ", "node-1"];
+    story.enters("--ssh=auto", "web", "web", &told);
+    story.enters("--ssh", "web", "web", &[]);
+    story.enters("--ssh=auto", "late", "late", &[]);
+    let daemonset = ["delete", "daemonset", "nodepause", "--cascade=foreground"];
+    cluster
+        .nodepause(daemonset.into_iter().chain(["--wait=false"]))
+        .ok();
+    eventually("node-2 has no agent", || {
+        story.kpexec(&["late", "--", "true"]).code == 1
+    });
+    story.enters(
+        "--ssh=auto",
+        "late",
+        "late",
+        &["Going over SSH: ", "nodepause"],
+    );
+
+    let seen_and_unseen = || {
+        for way in WAYS {
+            let cached = "From the cache, ";
+            story.enters(way, "web", "web", &["Going over SSH: ", cached]);
+            story.enters(way, "deploy/api", &api, &[cached, "Entering pod"]);
+            story.enters(way, "late", "late", &[]);
+            let guess = "which by its name is one of deployment/young";
+            story.enters(way, "deploy/young", &young, &[guess]);
+            story.enters(way, "moving", "moving", &["It is not on node-1 any more"]);
+            let output = fixed(way);
+            assert_eq!(output.out().trim(), "fixed-node-2", "{output}");
+        }
+    };
+    // The API server does not answer, then it is gone, then its memory as well.
+    cluster.api_server().stop();
+    let silent = ["did not answer within 4s", "From the cache, "];
+    story.enters("--ssh=auto", "web", "web", &silent);
+    cluster.api_server().resume();
+    cluster.etcd().kill();
+    story.enters("--ssh=auto", "web", "web", &["Going over SSH: "]);
+    cluster.api_server().kill();
+    story.refuses(&["web", "--", "true"], &["was refused"]);
+    seen_and_unseen();
+    cluster.worker("node-2").kubelet.kill();
+    seen_and_unseen();
+    twins_are_not_entered(&story);
+    for worker in &cluster.workers {
+        worker.containerd.kill();
+    }
+    seen_and_unseen();
+
+    let both = "runs on none of the nodes that answered (node-1, node-2)";
+    story.refuses(
+        &["--ssh", "gone", "--", "true"],
+        &["error: pod", both, "--node HOST"],
+    );
+    story.refuses(
+        &["--ssh", "svc/gone", "--", "true"],
+        &["no pod of service/gone is remembered"],
+    );
+    story.refuses(
+        &["--ssh", "-c", "none", "web", "--", "true"],
+        &["container none of pod web does not run on node-1; there are: "],
+    );
+    story.cluster.cut(cluster.worker("node-2").address);
+    let silent = ["answered (node-1); these did not: node-2: "];
+    story.refuses(&["--ssh", "late", "--", "true"], &silent);
+    story.enters("--ssh", "web", "web", &[]);
+    story.laptop.kpexec(["cache", "clear"]).ok();
+    story.refuses(
+        &["--ssh", "web", "--", "true"],
+        &["no node of this cluster is known"],
+    );
+}
+
+/// Whoever may not do it through the API server is told so, and does not come by another way.
+fn denials_are_no_outages(story: &Story) {
+    let user = story.cluster.user("nobody");
+    story
+        .laptop
+        .node
+        .write("/root/nobody.conf", &user.kubeconfig);
+    let late = story.cluster.expired_user("late");
+    story.laptop.node.write("/root/late.conf", &late.kubeconfig);
+    for (file, told) in [
+        ("/root/nobody.conf", "Error from server (Forbidden)"),
+        (
+            "/root/late.conf",
+            "error: You must be logged in to the server",
+        ),
+    ] {
+        let file = format!("--kubeconfig={file}");
+        story.refuses(&[&file, "--ssh=auto", "web", "--", "true"], &[told]);
+    }
+}
+
+/// Two pods of one name, as there may be while a node is believed to be dead.
+fn twins_are_not_entered(story: &Story) {
+    for worker in &story.cluster.workers {
+        let mut cri = Cri::connect(&worker.node, "/run/containerd/containerd.sock");
+        let spec = ContainerSpec::sleeper("twin");
+        cri.run(&story.shop.name, "twin", &[spec]);
+    }
+    let told = [
+        "pod twin runs in several places: ",
+        "node-1 (UID ",
+        "node-2 (UID ",
+        "--node HOST",
+    ];
+    story.refuses(&["--ssh", "twin", "--", "true"], &told);
+}
