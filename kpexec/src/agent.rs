@@ -1,6 +1,6 @@
 //! The nodepause pod of a node.
 
-use k8s_openapi::api::core::v1::{ContainerState, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod, PodStatus};
 
 use crate::cluster::{self, Cluster, encoded};
 
@@ -163,13 +163,29 @@ pub fn obstacle(pod: &Pod) -> Option<String> {
         Some(ContainerState {
             waiting: Some(waiting),
             ..
-        }) => Some(joined([&waiting.reason, &waiting.message])),
+        }) => {
+            let last = agent.and_then(|agent| agent.last_state.as_ref());
+            let end = last.and_then(|last| last.terminated.as_ref());
+            let end = end.map_or_else(String::new, |end| format!("; {}", of_end(end)));
+            Some(joined([&waiting.reason, &waiting.message]) + &end)
+        }
         Some(ContainerState {
             terminated: Some(end),
             ..
-        }) => Some(format!("it ended with exit code {}", end.exit_code)),
+        }) => Some(of_end(end)),
         _ => Some(not_started(status)),
     }
+}
+
+/// How a container ended; its message is what the runtime says, if that could not start it.
+fn of_end(end: &ContainerStateTerminated) -> String {
+    let why = joined([&end.reason, &end.message]);
+    let why = if why.is_empty() {
+        why
+    } else {
+        format!(" ({why})")
+    };
+    format!("it ended with exit code {}{why}", end.exit_code)
 }
 
 /// Why a pod has no containers yet: the kubelet's or the scheduler's words, if they have any.

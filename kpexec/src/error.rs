@@ -64,6 +64,9 @@ pub enum Error {
     /// stdout is full.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
+    /// Nothing can be opened.
+    #[error("cannot start: too few files may be open (ulimit -n)")]
+    FewDescriptors(#[source] io::Error),
     /// A step of our own failed.
     #[error("cannot {what}")]
     System {

@@ -17,7 +17,7 @@ pub const NAME: &str = "nodepause";
 pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "kpexec");
 
 /// The name, as a label, of pods that are no DaemonSet's: nobody else is to find them.
-const EPHEMERAL: &str = "nodepause-ephemeral";
+pub const EPHEMERAL: &str = "nodepause-ephemeral";
 
 /// How long a Job is kept that has ended, in seconds: time enough to see why it failed.
 const KEPT: u64 = 60;

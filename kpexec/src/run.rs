@@ -1,6 +1,7 @@
 //! The program's story: from the command line to the command's exit code.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ fn start(exec: ExecArgs, caller: &Caller) -> Result<u8, Error> {
 
 /// One thread is enough: what blocks has threads of its own.
 fn on_one_thread<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+    has_descriptors().map_err(Error::FewDescriptors)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -87,6 +89,15 @@ fn on_one_thread<T>(work: impl Future<Output = T>) -> Result<T, Error> {
     // Nothing that is still going on is worth waiting for.
     runtime.shutdown_background();
     Ok(done)
+}
+
+/// Whether as many files may be open as tokio needs: without them it does not fail, but aborts.
+fn has_descriptors() -> io::Result<()> {
+    /// epoll, its waker, and the pair of sockets that signals go through, of which it keeps a copy.
+    const NEEDED: usize = 5;
+    let null = if cfg!(windows) { "NUL" } else { "/dev/null" };
+    let opened: io::Result<Vec<File>> = (0..NEEDED).map(|_| File::open(null)).collect();
+    opened.map(drop)
 }
 
 /// Has the command run in the container, by the way that is wanted.

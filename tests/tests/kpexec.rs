@@ -200,7 +200,7 @@ fn few_descriptors_lose_no_output() {
     let shop = cluster().namespace();
     shop.run(&PodSpec::sleeper("web"));
     let mut worked = 0;
-    for limit in 8..=18 {
+    for limit in 5..=18 {
         let script = format!(
             "ulimit -n {limit}; exec \"$0\" -n {} web -- echo whole",
             shop.name
@@ -212,6 +212,12 @@ fn few_descriptors_lose_no_output() {
             worked += 1;
         } else {
             assert_ne!(output.err(), "", "{limit}: {output}");
+            assert_eq!(output.code, 1, "{limit}: {output}");
+            let few = "error: cannot start: too few files may be open (ulimit -n)";
+            assert!(
+                limit > 7 || output.err().starts_with(few),
+                "{limit}: {output}"
+            );
         }
     }
     assert!(worked > 0);

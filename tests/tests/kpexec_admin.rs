@@ -200,7 +200,9 @@ fn an_image_that_cannot_be_had_is_told_for_each_node() {
     // An image that somebody chose is not forgotten without a word.
     fails(
         &kpexec(&["install", "-n", "pulled"]),
-        &["the image localhost/no/such:1, and --image names none\n  add --image localhost"],
+        &[
+            "the image localhost/no/such:1, and --image names none\n  add --image localhost/no/such:1 to keep it, or --image localhost/kpexec/nodepause:",
+        ],
     );
     let right = [
         "install",
@@ -213,10 +215,41 @@ fn an_image_that_cannot_be_had_is_told_for_each_node() {
         "nodepause is ready on 2 nodes (namespace pulled)\n",
     );
 
-    // What others put there is left.
+    // An update that cannot come through: the agents that are there work on.
+    let update = ["--image=127.0.0.1:1/np:1", "--timeout=15s"];
+    let update = kpexec(&[&["install", "-n", "pulled"][..], &update].concat());
+    fails(
+        &update,
+        &["\n  see whether 127.0.0.1:1/np:1 is in that registry"],
+    );
+    let check = kpexec(&["check", "--agent-namespace=pulled"]);
+    fails(
+        &check,
+        &["its agent works, but the update of it has not come through: "],
+    );
+
+    // What a kpexec that was killed left is ours; what others put there is left.
+    let job = serde_json::json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "nodepause-0",
+            "namespace": "pulled",
+            "labels": { "app.kubernetes.io/name": "nodepause-ephemeral" },
+        },
+        "spec": { "suspend": true, "template": { "spec": {
+            "restartPolicy": "Never",
+            "containers": [{ "name": "nodepause", "image": "localhost/kpexec/nodepause:0.1.0" }],
+        }}},
+    });
+    cluster().apply(&job.to_string());
     let secret = ["-n=pulled", "create", "secret", "generic", "mine"];
     cluster().kubectl(secret).ok();
     let gone = kpexec(&["uninstall", "-n", "pulled"]);
+    assert!(
+        gone.out().starts_with("deleted job/nodepause-0, "),
+        "{gone}"
+    );
     assert!(
         gone.out()
             .ends_with("left namespace/pulled: others' objects are in it: secrets/mine\n"),
@@ -256,6 +289,8 @@ fn what_is_somebody_elses_is_left_to_them() {
         patch,
     ];
     cluster().kubectl(other).ok();
+    let quota = ["-n=shared", "delete", "resourcequota/nodepause"];
+    cluster().kubectl(quota).ok();
     fails(
         &kpexec(&install),
         &[
@@ -265,6 +300,9 @@ fn what_is_somebody_elses_is_left_to_them() {
             "--force-conflicts",
         ],
     );
+    // Nothing was applied before that was found.
+    let quotas = get(&["-n=shared", "resourcequotas"]);
+    assert_eq!(quotas["items"], serde_json::json!([]), "{quotas:#}");
     let force = [&install[..], &["--force-conflicts"]].concat();
     says(
         &kpexec(&force),
@@ -324,9 +362,11 @@ fn on_a_terminal_progress_is_a_line_that_goes_away() {
     let install = ["install", "-n", "watched"];
     let mut pty = cluster().kpexec(install).pty();
     assert_eq!(pty.wait(), 0);
+    // What was written last may not have been read yet.
+    let screen = pty.wait_until(|screen| screen.contains("(namespace watched)"));
     assert!(pty.raw().contains(" nodes\u{1b}["), "{:?}", pty.raw());
     assert_eq!(
-        pty.screen().trim_end(),
+        screen.trim_end(),
         "nodepause is ready on 2 nodes (namespace watched)"
     );
     says(&kpexec(&["uninstall", "-q", "-n", "watched"]), "");

@@ -73,8 +73,10 @@ async fn with_nodes(mut report: Report, place: &Place) -> Result<Report, Error> 
     let pods = match agent::all(&place.cluster, &place.namespace).await {
         // It is told as a right that is missing.
         Err(error) if error.is_forbidden() => return Ok(report),
-        pods => by_node(pods?),
+        pods => pods?,
     };
+    let mut updates = updates(&pods);
+    let pods = by_node(pods);
     report.sees_agents = true;
     let mut states: BTreeMap<String, Option<nodes::State>> = BTreeMap::new();
     match nodes::all(&place.cluster).await {
@@ -107,7 +109,13 @@ async fn with_nodes(mut report: Report, place: &Place) -> Result<Report, Error> 
             let pod = pods.get(&name);
             let agent = judge(pod, state, answers.remove(&name));
             let pod = pod.and_then(|pod| pod.metadata.name.clone());
-            report::Node { name, pod, agent }
+            let update = updates.remove(&name);
+            report::Node {
+                name,
+                pod,
+                agent,
+                update,
+            }
         })
         .collect();
     Ok(report)
@@ -127,6 +135,23 @@ fn by_node(pods: Vec<Pod>) -> BTreeMap<String, Pod> {
         }
     }
     chosen
+}
+
+/// Of each node that has two, the one that does not run, and is not on its way out.
+fn updates(pods: &[Pod]) -> BTreeMap<String, report::Update> {
+    let runs = |node: &str| {
+        let mut pods = pods.iter().filter(|pod| node_of(pod) == node);
+        pods.any(|pod| agent::obstacle(pod).is_none())
+    };
+    let stay = pods
+        .iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    stay.filter_map(|pod| {
+        let (node, reason) = (node_of(pod), agent::obstacle(pod)?);
+        let pod = pod.metadata.name.clone().unwrap_or_default();
+        runs(&node).then_some((node, report::Update { pod, reason }))
+    })
+    .collect()
 }
 
 fn judge(

@@ -46,6 +46,8 @@ pub enum Error {
         limit: Duration,
         /// Nodes, and what keeps it from running there.
         obstacles: Vec<(String, String)>,
+        /// The image that is to be there.
+        image: String,
     },
     /// Something of it is there yet.
     #[error(
@@ -92,15 +94,22 @@ impl Error {
                 "choose another one with -n; or, if whoever may exec there is to be root on every \
                  node: kubectl label namespace {namespace} app.kubernetes.io/part-of=kpexec"
             )),
-            Self::ImageUnnamed(image) => Some(format!(
-                "add --image {image} to keep it, or --image with the one that is wanted"
-            )),
-            Self::NotReady { obstacles, .. } => {
+            Self::ImageUnnamed(image) => Some(match manifest::default_image() {
+                Ok(own) => format!("add --image {image} to keep it, or --image {own} for kpexec's own"),
+                Err(_) => format!("add --image {image} to keep it"),
+            }),
+            Self::NotReady {
+                obstacles, image, ..
+            } => {
                 let pulls = obstacles.iter().any(|(_, reason)| reason.contains("Image"));
-                pulls.then(|| {
-                    "no registry is behind localhost: load the image on each node, or push it \
-                     somewhere and name that place with --image (README.md, Install)"
-                        .to_owned()
+                pulls.then(|| match image.starts_with("localhost/") {
+                    true => "no registry is behind localhost: load the image on each node, or push \
+                             it somewhere and name that place with --image (README.md, Install)"
+                        .to_owned(),
+                    false => format!(
+                        "see whether {image} is in that registry, and whether nodes may pull it: \
+                         --image names another place, --image-pull-secret what it is pulled with"
+                    ),
                 })
             }
             Self::NotGone { left, .. } if left.iter().any(|(name, _)| name.starts_with("pod/")) => {

@@ -29,7 +29,22 @@ pub(super) async fn run(args: InstallArgs) -> Result<u8, Error> {
         dry_run: args.dry_run,
         force: args.force_conflicts,
     };
+    let image = match &wish.image {
+        Some(image) => image.clone(),
+        None => manifest::default_image()?,
+    };
     let mut progress = Progress::new(args.quiet || args.dry_run);
+    if has_namespace && !how.dry_run {
+        // Of what somebody has changed nothing is applied, or all.
+        for object in &objects {
+            progress.say(&format!("checking {object}"));
+            let check = Apply {
+                dry_run: true,
+                ..how
+            };
+            apply(&place, object, check).await?;
+        }
+    }
     for object in &objects {
         // The server checks nothing in a namespace that is not there.
         if how.dry_run && !has_namespace && !object.is_namespace() {
@@ -52,7 +67,7 @@ pub(super) async fn run(args: InstallArgs) -> Result<u8, Error> {
     if let Some(secret) = &wish.pull_secret {
         note_secret(&place, secret, &progress).await;
     }
-    let rollout = wait(&place, args.timeout, &mut progress).await?;
+    let rollout = wait(&place, args.timeout, image, &mut progress).await?;
     drop(progress);
     if !args.quiet {
         let Rollout { desired, .. } = rollout;
@@ -132,7 +147,12 @@ async fn note_secret(place: &Place, secret: &str, progress: &Progress) {
 }
 
 /// Waits until every node has it.
-async fn wait(place: &Place, limit: Duration, progress: &mut Progress) -> Result<Rollout, Error> {
+async fn wait(
+    place: &Place,
+    limit: Duration,
+    image: String,
+    progress: &mut Progress,
+) -> Result<Rollout, Error> {
     let until = (!limit.is_zero())
         .then(|| Instant::now().checked_add(limit))
         .flatten();
@@ -147,6 +167,7 @@ async fn wait(place: &Place, limit: Duration, progress: &mut Progress) -> Result
                     ready: rollout.ready,
                     limit,
                     obstacles: rollout.obstacles,
+                    image,
                 });
             }
             Ok(rollout) => progress.say(&state(&rollout)),

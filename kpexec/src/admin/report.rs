@@ -64,6 +64,16 @@ pub(super) struct Node {
     pub(super) pod: Option<String>,
     #[serde(flatten)]
     pub(super) agent: Agent,
+    /// The pod that is to take its place, and does not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) update: Option<Update>,
+}
+
+/// A pod of an update that has not come through.
+#[derive(Debug, Serialize)]
+pub(super) struct Update {
+    pub(super) pod: String,
+    pub(super) reason: String,
 }
 
 /// How an agent is.
@@ -165,7 +175,13 @@ impl Report {
                 oldest_protocol: oldest,
                 newest_protocol: newest,
                 ..
-            } if (*oldest..=*newest).contains(&PROTOCOL) => return None,
+            } if (*oldest..=*newest).contains(&PROTOCOL) => {
+                let Update { pod, reason } = node.update.as_ref()?;
+                (
+                    format!("its agent works, but the update of it has not come through: {reason}"),
+                    format!("kubectl -n {namespace} describe pod {pod}"),
+                )
+            }
             Agent::Ready {
                 version,
                 newest_protocol: newest,
@@ -325,6 +341,7 @@ mod tests {
             name: name.into(),
             pod: pod.map(str::to_owned),
             agent,
+            update: None,
         });
         let right = Right {
             verb: "create",

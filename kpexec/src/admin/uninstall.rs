@@ -72,6 +72,7 @@ pub(super) async fn run(args: UninstallArgs) -> Result<u8, Error> {
         deleted: Vec::new(),
         left: Vec::new(),
     };
+    removal.remove_jobs().await?;
     for object in &objects {
         removal.remove(object).await?;
     }
@@ -135,6 +136,45 @@ impl Removal<'_> {
         cluster.delete(&object.path(), uid).await?;
         self.wait(object, uid).await?;
         self.deleted.push(object.to_string());
+        Ok(())
+    }
+
+    /// Deletes the agents of `--ephemeral` that nobody has removed, for kpexec was killed; and waits
+    /// until they are gone.
+    async fn remove_jobs(&mut self) -> Result<(), Error> {
+        let cluster = &self.place.cluster;
+        let namespace = encoded(&self.place.namespace);
+        let label = encoded(&format!("app.kubernetes.io/name={}", manifest::EPHEMERAL));
+        let jobs = format!("/apis/batch/v1/namespaces/{namespace}/jobs");
+        let found: Vec<Named> = match cluster.list(&format!("{jobs}?labelSelector={label}")).await {
+            // Then there is no namespace that could be deleted either.
+            Err(error) if error.is_forbidden() || error.is_not_found() => return Ok(()),
+            found => found?,
+        };
+        for Named { metadata } in &found {
+            let job = format!("job/{}", metadata.name);
+            self.progress.say(&format!("deleting {job}"));
+            let path = format!("{jobs}/{}", encoded(&metadata.name));
+            cluster.delete(&path, None).await?;
+            self.deleted.push(job);
+        }
+        let pods = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={label}");
+        while !found.is_empty() {
+            let left: Vec<Named> = cluster.list(&pods).await?;
+            let left = left.into_iter().map(|pod| {
+                let reason = "it has not ended".to_owned();
+                (format!("pod/{}", pod.metadata.name), reason)
+            });
+            let left: Vec<_> = left.collect();
+            if left.is_empty() {
+                break;
+            }
+            if self.until.is_some_and(|until| Instant::now() >= until) {
+                let limit = self.limit;
+                return Err(Error::NotGone { limit, left });
+            }
+            sleep(POLL).await;
+        }
         Ok(())
     }
 
