@@ -368,8 +368,8 @@ impl ExecArgs {
             ssh: by_ssh.then(|| BySsh {
                 when,
                 options: self.ssh.options(caller.may_be_asked),
+                node: self.ssh.host().map(str::to_owned),
                 host: self.ssh.ssh_host,
-                node: self.ssh.node,
                 address_types: self.ssh.node_address_type,
             }),
             ephemeral,

@@ -60,7 +60,7 @@ pub struct SshArgs {
         value_parser = clap::value_parser!(u16).range(1..),
     )]
     pub ssh_port: Option<u16>,
-    /// A private key, besides those that ssh would try; may be repeated
+    /// A private key to log in with, as ssh -i; may be repeated
     #[arg(
         short = 'I',
         long,
@@ -154,11 +154,23 @@ impl SshArgs {
         }
     }
 
+    /// The HOST of `--node`.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let node = self.node.as_deref()?;
+        Some(node.rsplit_once('@').map_or(node, |(_, host)| host))
+    }
+
+    fn user(&self) -> Option<&str> {
+        let of_node = || Some(self.node.as_deref()?.rsplit_once('@')?.0);
+        self.ssh_user.as_deref().or_else(of_node)
+    }
+
     /// How nodes are reached.
     #[must_use]
     pub fn options(&self, may_prompt: bool) -> Options {
         Options {
-            user: self.ssh_user.clone(),
+            user: self.user().map(str::to_owned),
             port: self.ssh_port,
             identities: self.ssh_identity.clone(),
             jump: self.ssh_jump.clone(),

@@ -257,7 +257,7 @@ impl Error {
                  file, and of kpexec's release"
             ),
             Self::Sudo { program, .. } if program.ends_with("sudo") => {
-                "allow it without a password: echo 'USER ALL=(root) NOPASSWD: \
+                "allow it without a password, where it is: echo 'USER ALL=(root) NOPASSWD: \
                  /usr/local/bin/cnsenter' >/etc/sudoers.d/kpexec; or log in as root (--ssh-user)"
                     .to_owned()
             }

@@ -40,7 +40,7 @@ pub struct Options {
     pub user: Option<String>,
     /// The port of the node's sshd.
     pub port: Option<u16>,
-    /// Private keys, besides those that ssh_config(5) names.
+    /// Private keys, before those that ssh_config(5) names.
     pub identities: Vec<PathBuf>,
     /// The hosts to go through, as `ssh -J` has them.
     pub jump: Option<String>,
@@ -64,7 +64,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// A host that is found by its name: `[USER@]HOST`.
+    /// A host that is found by its name.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self {

@@ -59,11 +59,12 @@ impl Prompt {
     pub(super) async fn secret(&self, question: &str) -> Result<String, Error> {
         self.ask(question, |question| {
             let mut terminal = Both::open()?;
-            terminal.write(question)?;
+            // First of all, for whoever types at once.
             let raw = Terminal::raw()?;
+            terminal.write(&question.replace('\n', "\r\n"))?;
             let answer = read_secret(&mut terminal.input);
+            terminal.write("\r\n")?;
             drop(raw);
-            terminal.write("\n")?;
             answer
         })
         .await

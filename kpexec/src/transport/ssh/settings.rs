@@ -93,7 +93,7 @@ pub(super) async fn of_jump(
 ) -> Result<Settings, Error> {
     let place = place.strip_prefix("ssh://").unwrap_or(place);
     let (name, port) = split_port(place);
-    super::check_name(name)?;
+    super::check_name(&name)?;
     // What the command line says is about the node.
     let options = Options {
         port,
@@ -101,24 +101,29 @@ pub(super) async fn of_jump(
         config: options.config.clone(),
         ..Options::default()
     };
-    let pairs = ask(name, &options).await?;
-    Ok(Settings::new(host_of(name), &pairs))
+    let pairs = ask(&name, &options).await?;
+    Ok(Settings::new(host_of(&name), &pairs))
 }
 
 fn host_of(name: &str) -> &str {
     name.rsplit_once('@').map_or(name, |(_, host)| host)
 }
 
-/// `HOST:PORT`, `[HOST]:PORT` or a host alone, which may be an IPv6 address.
-fn split_port(place: &str) -> (&str, Option<u16>) {
-    let parsed = place.rsplit_once(':').and_then(|(host, port)| {
+/// `HOST:PORT`, `[HOST]:PORT` or a host alone, which may be an IPv6 address; with a user before it.
+fn split_port(place: &str) -> (String, Option<u16>) {
+    let (user, host) = match place.rsplit_once('@') {
+        Some((user, host)) => (format!("{user}@"), host),
+        None => (String::new(), place),
+    };
+    let parsed = host.rsplit_once(':').and_then(|(host, port)| {
         let is_one = !host.contains(':') || host.ends_with(']');
         Some((host, port.parse().ok()?)).filter(|_| is_one)
     });
-    match parsed {
-        Some((host, port)) => (host.trim_matches(['[', ']']), Some(port)),
-        None => (place.trim_matches(['[', ']']), None),
-    }
+    let (host, port) = match parsed {
+        Some((host, port)) => (host, Some(port)),
+        None => (host, None),
+    };
+    (user + host.trim_matches(['[', ']']), port)
 }
 
 /// What `ssh -G` says of a host.
@@ -150,9 +155,10 @@ async fn ask(name: &str, options: &Options) -> Result<Pairs, Error> {
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<_> = said.lines().map(str::trim).collect();
         return Err(Error::Settings {
             host: name.to_owned(),
-            said: said.trim().to_owned(),
+            said: lines.join("; "),
         });
     }
     let text = String::from_utf8_lossy(&output.stdout);
@@ -359,10 +365,14 @@ mod tests {
 
     #[test]
     fn jump_hosts_have_ports() {
-        assert_eq!(split_port("a"), ("a", None));
-        assert_eq!(split_port("me@a:2222"), ("me@a", Some(2222)));
-        assert_eq!(split_port("[fe80::1]:22"), ("fe80::1", Some(22)));
-        assert_eq!(split_port("fe80::1"), ("fe80::1", None));
+        assert_eq!(split_port("a"), ("a".into(), None));
+        assert_eq!(split_port("me@a:2222"), ("me@a".into(), Some(2222)));
+        assert_eq!(
+            split_port("me@[10.0.0.1]:22"),
+            ("me@10.0.0.1".into(), Some(22))
+        );
+        assert_eq!(split_port("[fe80::1]:22"), ("fe80::1".into(), Some(22)));
+        assert_eq!(split_port("fe80::1"), ("fe80::1".into(), None));
         assert_eq!(host_of("me@a"), "a");
     }
 }
