@@ -39,6 +39,9 @@ impl Sshd {
              StrictModes no\nSubsystem sftp internal-sftp\nMaxStartups 100\n"
         );
         node.write(format!("{FOLDER}/sshd_config"), config);
+        // sudo looks for it, and would wait for a name server.
+        let hosts = format!("127.0.0.1 localhost {}\n", node.name());
+        node.write("/etc/hosts", hosts);
         node.command(["mkdir", "-p", "/run/sshd", &format!("{FOLDER}/keys")])
             .ok();
         if !node.path(format!("{FOLDER}/host")).exists() {
