@@ -36,7 +36,9 @@ impl SshBed {
     /// Starts all of that.
     pub fn new() -> Self {
         let laptop = Node::start();
-        let network = Network::on(&laptop);
+        // The bridge is a third machine's: what it cuts is cut for both.
+        let network = Network::on(&Node::start());
+        network.attach(&laptop);
         let shop = Shop::open();
         let address = network.attach(&shop.node);
         let sshd = Sshd::start(&shop.node);
