@@ -39,6 +39,8 @@ impl SshBed {
         // The bridge is a third machine's: what it cuts is cut for both.
         let network = Network::on(&Node::start());
         network.attach(&laptop);
+        // Nobody is there to be asked for names: that is told at once.
+        laptop.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
         let shop = Shop::open();
         let address = network.attach(&shop.node);
         let sshd = Sshd::start(&shop.node);
