@@ -31,4 +31,5 @@ mod stderr;
 pub mod target;
 pub mod trace;
 pub mod transport;
+pub mod turns;
 pub mod typed;

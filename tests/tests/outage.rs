@@ -118,6 +118,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     story.laptop.kpexec(["cache", "refresh", "-q"]).ok();
     // What nobody has seen since.
     shop.run(&PodSpec::sleeper("late").on("node-2"));
+    shop.run(&PodSpec::sleeper("unseen").on("node-2"));
     let young = story.deploy("young");
     shop.kubectl(["delete", "pod", "moving", "--now"]).ok();
     shop.run(&PodSpec::sleeper("moving").on("node-2"));
@@ -162,7 +163,9 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
             let cached = "From the cache, ";
             story.enters(way, "web", "web", &["Going over SSH: ", cached]);
             story.enters(way, "deploy/api", &api, &[cached, "Entering pod"]);
-            story.enters(way, "late", "late", &[]);
+            let output = story.kpexec(&[way, "unseen", "--", "hostname"]);
+            assert_eq!(output.out(), "unseen\n", "{output}");
+            assert!(!output.err().contains(cached), "{output}");
             let guess = "which by its name is one of deployment/young";
             story.enters(way, "deploy/young", &young, &[guess]);
             story.enters(way, "moving", "moving", &["It is not on node-1 any more"]);
@@ -201,9 +204,10 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
         &["--ssh", "-c", "none", "web", "--", "true"],
         &["container none of pod web does not run on node-1; there are: "],
     );
+    one_jump_host_is_entered_once(&story);
     story.cluster.cut(cluster.worker("node-2").address);
     let silent = ["answered (node-1); these did not: node-2: "];
-    story.refuses(&["--ssh", "late", "--", "true"], &silent);
+    story.refuses(&["--ssh", "unseen", "--", "true"], &silent);
     story.enters("--ssh", "web", "web", &[]);
     story.laptop.kpexec(["cache", "clear"]).ok();
     story.refuses(
@@ -231,6 +235,28 @@ fn denials_are_no_outages(story: &Story) {
         let file = format!("--kubeconfig={file}");
         story.refuses(&[&file, "--ssh=auto", "web", "--", "true"], &[told]);
     }
+}
+
+/// Nodes that are behind it are asked by one connection.
+fn one_jump_host_is_entered_once(story: &Story) {
+    let (laptop, machine) = (&story.laptop.node, &story.cluster.machine);
+    let jump = Sshd::start(machine);
+    jump.authorize("root", &public_key(laptop, KEY));
+    let url = story.cluster.url();
+    let host = url.trim_start_matches("https://").trim_end_matches(":6443");
+    let known = laptop.read(KNOWN_HOSTS);
+    laptop.write(KNOWN_HOSTS, format!("{known}{host} {}\n", jump.host_key()));
+    let words = ["-v", "--ssh", "-J", host, "unseen", "--", "hostname"];
+    let output = story.kpexec(&words);
+    assert_eq!(output.out(), "unseen\n", "{output}");
+    let way = output.err().split(" through ").nth(1).map(str::to_owned);
+    assert!(way.is_some_and(|way| way.contains(host)), "{output}");
+    let log = jump.log();
+    assert_eq!(
+        log.matches("Accepted publickey for root").count(),
+        1,
+        "{log}"
+    );
 }
 
 /// Two pods of one name, as there may be while a node is believed to be dead.

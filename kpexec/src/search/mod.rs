@@ -18,7 +18,7 @@ pub use error::Error;
 use crate::cache::{Memory, Node, Pod as Remembered, ago};
 use crate::report::Report;
 use crate::request::{BySsh, Named};
-use crate::transport::ssh::{self, Connection, Host};
+use crate::transport::ssh::{self, Connection, Host, Ways};
 use naming::Names;
 use race::{Answers, LIMIT, race};
 
@@ -67,6 +67,7 @@ pub async fn find(
         wanted,
         memory,
         by,
+        ways: Ways::default(),
         report,
     };
     let mut answered = Vec::new();
@@ -80,6 +81,7 @@ struct Search<'a> {
     wanted: &'a Wanted<'a>,
     memory: &'a Memory,
     by: &'a BySsh,
+    ways: Ways,
     report: &'a Report,
 }
 
@@ -202,7 +204,7 @@ impl Search<'_> {
     ) -> Result<Option<Place>, String> {
         let namespace = self.wanted.namespace;
         let words = listed::words(namespace, names);
-        let connected = ssh::connect(&host, options, self.report).await;
+        let connected = ssh::connect_by(&self.ways, &host, options, self.report).await;
         let mut connection = connected.map_err(|error| crate::error::chain(&error))?;
         let ran = connection.run(&words).await;
         let ran = ran.map_err(|error| crate::error::chain(&error))?;

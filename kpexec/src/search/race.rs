@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::turns::Turns;
 
 /// How many nodes are asked at once.
 const AT_ONCE: usize = 8;
-
-/// After how long a node that has not answered lets others be asked beside it: those that are dead
-/// would otherwise hold up all that come after them.
-const TURN: Duration = Duration::from_millis(500);
 
 /// How long a node has to answer.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -37,10 +34,14 @@ where
     N: Clone,
     F: Future<Output = Result<Option<T>, E>>,
 {
-    let turns = Semaphore::new(AT_ONCE);
+    let turns = Turns::new(AT_ONCE);
+    let turns = &turns;
     let mut asked: FuturesUnordered<_> = nodes
         .into_iter()
-        .map(|node| one(&turns, node.clone(), ask(node)))
+        .map(|node| {
+            let answer = ask(node.clone());
+            async move { (node, turns.take(timeout(LIMIT, answer)).await) }
+        })
         .collect();
     let mut answers = Answers {
         found: Vec::new(),
@@ -69,33 +70,14 @@ where
     }
 }
 
-/// A node's answer, if it was asked and answered in time.
-async fn one<N, A>(
-    turns: &Semaphore,
-    node: N,
-    ask: impl Future<Output = A>,
-) -> (N, Option<Result<A, tokio::time::error::Elapsed>>) {
-    let Ok(turn) = turns.acquire().await else {
-        return (node, None);
-    };
-    let answer = timeout(LIMIT, ask);
-    tokio::pin!(answer);
-    let early = tokio::select! {
-        answer = &mut answer => Some(answer),
-        () = sleep(TURN) => None,
-    };
-    drop(turn);
-    let answer = match early {
-        Some(answer) => answer,
-        None => answer.await,
-    };
-    (node, Some(answer))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::cell::Cell;
+
+    use tokio::time::sleep;
+
+    use crate::turns::TURN;
 
     /// Nodes that answer after so many milliseconds.
     async fn played(

@@ -21,6 +21,7 @@ use super::host_key::HostKeys;
 use super::process::{Ends, How, Process, Said};
 use super::prompt::Prompt;
 use super::settings::{self, Settings};
+use super::ways::Ways;
 use super::{Error, Options, auth};
 
 /// How much the other end may send without being told to go on: an 80 ms path carries 200 MB/s then.
@@ -62,22 +63,24 @@ pub(super) struct Client {
 /// # Errors
 /// When it is not there, not who it was, or does not let us in.
 pub(super) async fn connect(
+    ways: &Ways,
     settings: &Settings,
     options: &Options,
     prompt: &Prompt,
 ) -> Result<Client, Error> {
-    connect_within(MAX_JUMPS, settings, options, prompt).await
+    connect_within(MAX_JUMPS, ways, settings, options, prompt).await
 }
 
 /// The same through no more than so many jump hosts.
 fn connect_within<'a>(
     jumps: usize,
+    ways: &'a Ways,
     settings: &'a Settings,
     options: &'a Options,
     prompt: &'a Prompt,
 ) -> std::pin::Pin<Box<dyn Future<Output = Result<Client, Error>> + Send + 'a>> {
     Box::pin(async move {
-        let (stream, way) = open(jumps, settings, options, prompt).await?;
+        let (stream, way) = open(jumps, ways, settings, options, prompt).await?;
         let keys = HostKeys::read(settings)?;
         let mut client = speak(stream, settings, &keys, prompt).await?;
         auth::log_in(&mut client.handle, settings, prompt)
@@ -91,6 +94,7 @@ fn connect_within<'a>(
 /// Opens the stream to a host, and says by which way.
 async fn open(
     jumps: usize,
+    ways: &Ways,
     settings: &Settings,
     options: &Options,
     prompt: &Prompt,
@@ -103,13 +107,31 @@ async fn open(
         return Ok((Box::new(stream), String::new()));
     };
     let jumps = jumps.checked_sub(1).ok_or(Error::Circle(MAX_JUMPS))?;
-    let (before, last) = match jump.rsplit_once(',') {
-        Some((before, last)) => (Some(before), last),
+    let (hops, last) = match jump.rsplit_once(',') {
+        Some((hops, last)) => (Some(hops), last),
         None => (None, jump.as_str()),
     };
-    let via = settings::of_jump(last.trim(), before, options).await?;
-    let client = connect_within(jumps, &via, options, prompt).await?;
-    let channel = client.forward(&via, settings).await?;
+    let via = settings::of_jump(last.trim(), hops, options).await?;
+    let way = ways.by(jump);
+    // Not among the others: a host that is to be reached through itself would wait for itself.
+    let before = Ways::default();
+    let opened = way.turns.take(async {
+        let client = way.client.get_or_init(|| async {
+            let client = connect_within(jumps, &before, &via, options, prompt).await;
+            client.map_err(Arc::new)
+        });
+        match client.await {
+            Ok(client) => client.forward(&via, settings).await,
+            Err(error) => Err(Error::Shared(error.clone())),
+        }
+    });
+    let channel = opened.await.unwrap_or_else(|| {
+        Err(Error::Jump {
+            via: via.place(),
+            host: settings.place(),
+            why: "it is not asked any more".to_owned(),
+        })
+    })?;
     Ok((Box::new(channel.into_stream()), format!(" through {last}")))
 }
 

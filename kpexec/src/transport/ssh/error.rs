@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why a node is not reached by SSH, or has no cnsenter to talk to.
@@ -90,6 +91,9 @@ pub enum Error {
         /// Its reason.
         why: String,
     },
+    /// The same jump host, for another node.
+    #[error(transparent)]
+    Shared(Arc<Self>),
     /// Jump hosts lead in circles.
     #[error("there are more than {0} jump hosts on the way; ProxyJump leads in a circle")]
     Circle(usize),
@@ -234,6 +238,7 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
+            Self::Shared(error) => return error.hint(),
             Self::UnknownKey { host, file, .. } => {
                 let file = file.as_ref().map(|file| file.display().to_string());
                 format!(

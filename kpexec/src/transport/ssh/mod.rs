@@ -16,6 +16,7 @@ mod process;
 mod prompt;
 mod root;
 mod settings;
+mod ways;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ use cnsenter_protocol::request::is_plain;
 pub use args::{AddressType, SshArgs, Transport, When};
 pub use error::Error;
 pub use root::Sudo;
+pub use ways::Ways;
 
 use super::Duplex;
 use crate::report::Report;
@@ -104,6 +106,19 @@ enum Link {
 /// # Errors
 /// When it is not there, not who it was, or does not let us in.
 pub async fn connect(host: &Host, options: &Options, report: &Report) -> Result<Connection, Error> {
+    connect_by(&Ways::default(), host, options, report).await
+}
+
+/// Logs in at one of several nodes, by the ways that the others have.
+///
+/// # Errors
+/// When it is not there, not who it was, or does not let us in.
+pub async fn connect_by(
+    ways: &Ways,
+    host: &Host,
+    options: &Options,
+    report: &Report,
+) -> Result<Connection, Error> {
     check_name(&host.name)?;
     check_name(&host.address)?;
     let prompt = Prompt::new(options.may_prompt, report);
@@ -116,7 +131,7 @@ pub async fn connect(host: &Host, options: &Options, report: &Report) -> Result<
         None => {
             let settings = settings::of(host, options).await?;
             let user = Some(settings.user.clone());
-            let client = client::connect(&settings, options, &prompt).await?;
+            let client = client::connect(ways, &settings, options, &prompt).await?;
             (Link::Ssh(Box::new(client)), user)
         }
     };
