@@ -23,7 +23,7 @@ pub enum Error {
     #[error(
         "cnsenter {} on the node speaks session protocols {} to {}, kpexec {} speaks {PROTOCOL}; {}",
         .0.version, .0.oldest, .0.newest, env!("CARGO_PKG_VERSION"),
-        if .0.newest < PROTOCOL { "update the nodepause pods" } else { "update kpexec" }
+        if .0.newest < PROTOCOL { "update the nodepause pods, or the node's own cnsenter" } else { "update kpexec" }
     )]
     Version(Hello),
     /// cnsenter says why not.
@@ -121,6 +121,6 @@ mod tests {
             "{text}"
         );
         let text = Error::Version(hello(0, PROTOCOL - 1)).to_string();
-        assert!(text.ends_with("update the nodepause pods"), "{text}");
+        assert!(text.ends_with("the node's own cnsenter"), "{text}");
     }
 }
