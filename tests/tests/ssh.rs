@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use kpexec_tests::ssh::Sshd;
 use kpexec_tests::{Cmd, SshBed, eventually};
 use nix::sys::signal::Signal;
 
@@ -145,6 +146,19 @@ fn much_goes_both_ways() {
         .kpexec(["-i", "web", "--", "head", "-c", "3"])
         .stdin(data);
     assert_eq!(little.run().stdout, [0, 0, 0]);
+}
+
+/// As in the middle of every gigabyte, but sooner.
+#[test]
+fn the_connections_keys_are_changed_meanwhile() {
+    let bed = SshBed::new();
+    bed.sshd.daemon.kill();
+    let _sshd = Sshd::with(&bed.shop.node, "RekeyLimit 2M\n");
+    let data: Vec<u8> = (0_u32..4 << 20).flat_map(u32::to_le_bytes).collect();
+    let echo = bed.kpexec(["-i", "web", "--", "cat"]).stdin(data.clone());
+    let echo = echo.run();
+    assert_eq!(echo.code, 0, "{}", echo.err());
+    assert!(echo.stdout == data, "{} bytes came back", echo.stdout.len());
 }
 
 #[test]

@@ -232,7 +232,6 @@ async fn speak(
         host: settings.place(),
         why: reason.take().unwrap_or_else(|| words(&error)),
     })?;
-    // Whoever shows another key later is refused: nobody looks at it any more.
     Ok(Client {
         handle,
         reason,
