@@ -1,8 +1,8 @@
 //! Flow control: nobody sends more than the other end has said it has room for.
 //!
 //! Each stream of a session has a window of its own, so that nothing that is not read holds up
-//! anything else. A window starts at [`FIRST_WINDOW`] and doubles, up to [`LARGEST_WINDOW`], while
-//! the sender uses it up faster than its receiver's word can travel.
+//! anything else. A window starts at [`FIRST_WINDOW`] and grows by [`GROWTH`], up to
+//! [`LARGEST_WINDOW`], while the sender uses it up faster than its receiver's word can travel.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use std::time::Duration;
 pub const FIRST_WINDOW: u32 = 1 << 20;
 /// The largest window, in bytes: 200 MB/s over a round trip of 80 ms.
 pub const LARGEST_WINDOW: u32 = 16 << 20;
+/// A window that is too small becomes so many times larger: each step costs a round trip.
+pub const GROWTH: u32 = 4;
 
 /// The other end broke the rules.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
@@ -106,18 +108,24 @@ impl Window {
         self.used = self.used.saturating_add(bytes).min(kept);
     }
 
-    /// The credit that is due, if any is: once half of the window is used up. If that took less
-    /// than two round trips the sender may have waited for it, and the window doubles. `delay` is
-    /// the round trip's, if it is known.
+    /// The credit that is due, if any is: once a quarter of the window is used up, for the sender is
+    /// to have the rest while the word travels. If that took less than a round trip the sender may
+    /// have waited for it, and the window grows. `delay` is the round trip's; before it is known the
+    /// window grows once.
     #[must_use]
     pub fn due(&mut self, now: Duration, delay: Option<Duration>) -> Option<u32> {
-        if self.used < self.size / 2 {
+        if self.used < self.size / 4 {
             return None;
         }
         let took = now.saturating_sub(self.granted_at);
-        let growth = match delay {
-            Some(delay) if took < delay * 2 => self.size.min(LARGEST_WINDOW - self.size),
-            _ => 0,
+        let may_be_short = match delay {
+            Some(delay) => took < delay,
+            None => self.size == FIRST_WINDOW,
+        };
+        let growth = if may_be_short {
+            (self.size * (GROWTH - 1)).min(LARGEST_WINDOW - self.size)
+        } else {
+            0
         };
         let grant = self.used + growth;
         self.size += growth;

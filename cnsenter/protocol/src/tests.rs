@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use crate::control::{Control, Exit, Failure, FailureKind, Hello, KilledFor, Signal, Size};
-use crate::credit::{Allowance, Error as CreditError, FIRST_WINDOW, LARGEST_WINDOW, Window};
+use crate::credit::{
+    Allowance, Error as CreditError, FIRST_WINDOW, GROWTH, LARGEST_WINDOW, Window,
+};
 use crate::decoder::{Decoder, Error, Item, MAX_NOISE};
 use crate::frame::{self, MAX_DATA, MAX_REQUEST};
 use crate::{PREAMBLE, SessionId, Stream};
@@ -352,5 +354,5 @@ fn a_window_grows_for_a_long_path_only() {
     };
     assert_eq!(size_after(Some(80), 40), LARGEST_WINDOW);
     assert_eq!(size_after(Some(1), 40), FIRST_WINDOW);
-    assert_eq!(size_after(None, 1), FIRST_WINDOW);
+    assert_eq!(size_after(None, 1), FIRST_WINDOW * GROWTH);
 }
