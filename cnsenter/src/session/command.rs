@@ -25,6 +25,9 @@ use crate::sys::process::{Fork, exit_now, fork, standard_fds};
 use crate::sys::signals::send;
 use crate::sys::stream::replace;
 
+/// Who reads so much at once, in bytes, is to have a larger pipe.
+const MUCH: usize = 32 << 10;
+
 /// What is written to the command.
 struct Input {
     pipe: Stream<'static>,
@@ -183,7 +186,12 @@ impl Command {
                 output.pipe = None;
                 outbox.put_end(self.session, output.name);
             }
-            Ok(count) => output.allowance.spend(count),
+            Ok(count) => {
+                output.allowance.spend(count);
+                if count >= MUCH {
+                    pipe.grow();
+                }
+            }
             Err(nix::Error::EAGAIN) => {}
             Err(_) => output.pipe = None,
         }
@@ -231,7 +239,7 @@ impl Command {
                     input.waiting.advance(count);
                     self.window.release(count);
                 }
-                Err(nix::Error::EAGAIN) => return,
+                Err(nix::Error::EAGAIN) => return input.pipe.grow(),
                 Err(_) => return self.input_gone(outbox),
             }
         }

@@ -8,6 +8,10 @@ use cnsenter_protocol::{Control, SessionId, Stream};
 /// Data is added up to here, in bytes; more waits where it comes from.
 const FULL: usize = 256 << 10;
 
+/// The most data of a frame, in bytes: with its header it is two reads of those who carry it, and
+/// no message of a few bytes is left over for the next.
+const DATA: usize = MAX_DATA - HEADER;
+
 /// Frames that were not written yet. Data is read right into it.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -61,7 +65,7 @@ impl Outbox {
         read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
     ) -> Result<usize, E> {
         let start = self.bytes.len();
-        self.bytes.resize(start + HEADER + most.min(MAX_DATA), 0);
+        self.bytes.resize(start + HEADER + most.min(DATA), 0);
         let result = read(&mut self.bytes[start + HEADER..]);
         match result {
             Ok(length @ 1..) => {
@@ -126,7 +130,7 @@ mod tests {
         let mut decoder = Decoder::of_server();
         let mut input = &wire[..];
         let data = decoder.next(&mut input).unwrap();
-        assert!(matches!(data, Some(Item::Data { bytes, .. }) if bytes.len() == MAX_DATA));
+        assert!(matches!(data, Some(Item::Data { bytes, .. }) if bytes.len() == DATA));
         let message = Control::Pong(99_999);
         let pong = Item::Control {
             session: SessionId::STREAM,

@@ -266,7 +266,11 @@ impl Server {
 
     fn write(&mut self) -> io::Result<()> {
         let output = &mut self.output;
-        self.outbox.flush(|bytes| output.write(bytes))
+        self.outbox.flush(|bytes| output.write(bytes))?;
+        if !self.outbox.is_empty() {
+            output.grow();
+        }
+        Ok(())
     }
 
     /// Reads what has come; whether that was the stream's end.
@@ -278,6 +282,9 @@ impl Server {
             Err(nix::Error::EAGAIN) => return Ok(false),
             Err(error) => return Err(Error::during("read stdin")(error)),
         };
+        if length == BUFFER {
+            self.input.grow();
+        }
         if !self.failed {
             self.lease.renew(Instant::now());
             let done = self.take(&buffer[..length]);

@@ -3,17 +3,14 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
+use nix::fcntl::{SpliceFFlags, splice};
 use nix::poll::PollFlags;
 
-use super::stream::{Direction, Kind, Stream};
+use super::stream::{BIG_PIPE, Direction, Kind, Stream};
 use crate::sys::stream::readable_bytes;
 
 /// How much is copied at once, in bytes. Allocated when the first bytes come.
 const BUFFER: usize = 64 << 10;
-/// The size of pipes that carry much, in bytes: the most an unprivileged user gets
-/// (/proc/sys/fs/pipe-max-size).
-const BIG_PIPE: i32 = 1 << 20;
 /// One splice that moves this much, in bytes, shows that a pipe of the usual size was full.
 const MUCH: usize = 64 << 10;
 /// The most that can be under way in a pty, in bytes: the kernel's buffer (64 KiB, counted by the
@@ -55,7 +52,6 @@ pub(super) struct Flow<'a> {
     wait: Wait,
     /// How much is still to be delivered, once the writer has ended.
     left: Option<u64>,
-    big: bool,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -75,7 +71,6 @@ impl<'a> Flow<'a> {
             splices,
             wait: Wait::Source,
             left: None,
-            big: false,
             buffer: Vec::new(),
             start: 0,
             end: 0,
@@ -168,7 +163,7 @@ impl<'a> Flow<'a> {
             None,
             &self.sink,
             None,
-            most.min(BIG_PIPE as usize),
+            most.min(BIG_PIPE),
             SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE,
         );
         match result {
@@ -176,7 +171,8 @@ impl<'a> Flow<'a> {
             Ok(moved) => {
                 self.wait = Wait::Source;
                 if moved >= MUCH {
-                    self.grow_pipes();
+                    self.source.grow();
+                    self.sink.grow();
                 }
                 if let Some(left) = &mut self.left {
                     *left = left.saturating_sub(moved as u64);
@@ -303,19 +299,5 @@ impl<'a> Flow<'a> {
             self.wait = Wait::Source;
         }
         Wrote::All
-    }
-
-    /// More room once for those that carry much: fewer rounds. That it may be refused (a limit per
-    /// user, pipe(7)) costs speed only.
-    fn grow_pipes(&mut self) {
-        if self.big {
-            return;
-        }
-        self.big = true;
-        for end in [&self.source, &self.sink] {
-            if end.kind() == Kind::Pipe {
-                fcntl(end, FcntlArg::F_SETPIPE_SZ(BIG_PIPE)).ok();
-            }
-        }
     }
 }

@@ -21,6 +21,10 @@ const PIPE_STEP: usize = 4096;
 /// The same for a terminal, on whose room nothing is promised.
 const TERMINAL_STEP: usize = 256;
 
+/// The size of pipes that carry much, in bytes: the most an unprivileged user gets
+/// (/proc/sys/fs/pipe-max-size).
+pub(super) const BIG_PIPE: usize = 1 << 20;
+
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -57,6 +61,7 @@ pub(crate) struct Stream<'a> {
     direction: Direction,
     kind: Kind,
     fresh: Fresh,
+    grown: bool,
 }
 
 impl<'a> Stream<'a> {
@@ -68,6 +73,7 @@ impl<'a> Stream<'a> {
             handle: Handle::Own(fd),
             direction,
             fresh: Fresh::Refused,
+            grown: false,
         })
     }
 
@@ -86,6 +92,7 @@ impl<'a> Stream<'a> {
             handle: Handle::Caller(fd),
             direction,
             fresh: Fresh::Untried,
+            grown: false,
         })
     }
 
@@ -129,6 +136,18 @@ impl<'a> Stream<'a> {
             (_, Fresh::Opened(fd)) => write(fd, bytes),
             _ => write(self.as_fd(), bytes),
         })
+    }
+
+    /// More room, once, for a pipe that turns out to carry much: fewer rounds. That it may be refused
+    /// (a limit per user, pipe(7)) costs speed only.
+    pub(crate) fn grow(&mut self) {
+        if !std::mem::replace(&mut self.grown, true) && self.kind == Kind::Pipe {
+            fcntl(
+                self.as_fd(),
+                FcntlArg::F_SETPIPE_SZ(BIG_PIPE as libc::c_int),
+            )
+            .ok();
+        }
     }
 
     /// Closes the caller's descriptor, so that whoever writes to it learns that nobody reads. The
