@@ -13,7 +13,10 @@ use tokio::time::Instant;
 
 use super::Error;
 
-/// A piece was written, or was not.
+/// How much is written, in bytes, before that is told: little against the windows.
+const BATCH: usize = 128 << 10;
+
+/// Something was written, or was not.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) stream: Stream,
@@ -117,13 +120,22 @@ impl Output {
     ) -> Self {
         let (queue, pieces) = std::sync::mpsc::channel::<Bytes>();
         thread::spawn(move || {
-            for piece in pieces {
-                let result = target.write_all(&piece).and_then(|()| target.flush());
+            while let Ok(piece) = pieces.recv() {
+                let mut result = target.write_all(&piece);
+                let mut bytes = piece.len();
+                // Who is behind says so once for all that waits.
+                while result.is_ok()
+                    && bytes < BATCH
+                    && let Ok(piece) = pieces.try_recv()
+                {
+                    result = target.write_all(&piece);
+                    bytes += piece.len();
+                }
+                let result = result.and_then(|()| target.flush());
                 // After an error the rest is only counted, so that the other end does not wait.
                 if result.is_err() {
                     target = Box::new(io::sink());
                 }
-                let bytes = piece.len();
                 let written = Written {
                     stream,
                     bytes,

@@ -36,6 +36,10 @@ const ERROR: u8 = 3;
 /// The largest message that is taken; runtimes send 32 KiB at a time.
 const MAX_MESSAGE: usize = 4 << 20;
 
+/// How much is read at once, in bytes: a TLS record and the rest of a message. All of it is cleared
+/// before each read.
+const READ_BUFFER: usize = 32 << 10;
+
 /// The most of an answer that is read where an upgrade was expected.
 const MAX_REFUSAL: usize = 64 << 10;
 
@@ -116,6 +120,7 @@ pub async fn open(cluster: &Cluster, agent: &Agent, words: &[String]) -> Result<
         source,
     })?;
     let limits = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER)
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE));
     let socket =
