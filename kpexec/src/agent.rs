@@ -2,6 +2,8 @@
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Pod, PodStatus};
 
+use serde::{Deserialize, Serialize};
+
 use crate::cluster::{self, Cluster, encoded};
 
 /// Where the nodepause pods are, if nothing else is said.
@@ -13,7 +15,7 @@ pub const CONTAINER: &str = "nodepause";
 const LABEL: &str = "app.kubernetes.io/name=nodepause";
 
 /// A pod with cnsenter, on the target's node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
     /// Its namespace.
     pub namespace: String,

@@ -26,6 +26,7 @@ pub struct Found {
     pub target: Target,
     /// Its node, as far as its pod tells of it.
     pub node: Option<Node>,
+    cache: Option<Cache>,
     notes: Option<Pending>,
 }
 
@@ -34,6 +35,7 @@ pub struct Opened {
     stream: Duplex,
     supplement: Option<Vec<u8>>,
     agent: Agent,
+    notes: Option<Pending>,
 }
 
 /// Asks the API server for the container. `limit` bounds each answer, if the user does not do that more.
@@ -80,7 +82,10 @@ pub async fn find(
         cluster,
         target,
         node,
-        notes: cache.map(|cache| Pending::begin(cache, seen)),
+        notes: cache
+            .clone()
+            .map(|cache| Pending::begin(move || cache.add(seen))),
+        cache,
     })
 }
 
@@ -128,10 +133,38 @@ impl Found {
         report: &Report,
         trace: &Trace,
     ) -> Result<Opened, Error> {
+        if let Some(opened) = self.open_known(request, report, trace).await? {
+            return Ok(opened);
+        }
         let node = &self.target.node;
         report.step(format_args!("looking for nodepause on {node}…"));
         let agent = agent::find(&self.cluster, &request.agent_namespace, node).await?;
-        self.open_in(agent, request, report, trace).await
+        let mut opened = self.open_in(agent, request, report, trace).await?;
+        let (cache, agent) = (self.cache.clone(), opened.agent.clone());
+        opened.notes = cache.map(|cache| Pending::begin(move || cache.add_agent(agent)));
+        Ok(opened)
+    }
+
+    /// Tries the agent that an earlier run has seen there, which saves a round trip. None if there is
+    /// none, or the server does not have it any more.
+    async fn open_known(
+        &self,
+        request: &Request,
+        report: &Report,
+        trace: &Trace,
+    ) -> Result<Option<Opened>, Error> {
+        let namespace = &request.agent_namespace;
+        let cache = self.cache.as_ref();
+        let Some(agent) = cache.and_then(|cache| cache.agent(namespace, &self.target.node)) else {
+            return Ok(None);
+        };
+        match self.open_in(agent, request, report, trace).await {
+            Err(Error::Transport(transport::Error::Cluster(error))) => {
+                trace.step(|| format!("that agent is none any more: {error}"));
+                Ok(None)
+            }
+            opened => opened.map(Some),
+        }
     }
 
     async fn open_in(
@@ -155,6 +188,7 @@ impl Found {
             stream,
             supplement: encoded.supplement,
             agent,
+            notes: None,
         })
     }
 
@@ -216,6 +250,10 @@ impl Found {
             report,
         };
         let ended = session::run(opened.stream, options).await;
+        if let Some(notes) = opened.notes {
+            // What keeps us from it is told of the other notes.
+            let _ = notes.end().await;
+        }
         let end = aftermath::explain(self.known(), Some(&opened.agent), ended).await?;
         Ok(end)
     }

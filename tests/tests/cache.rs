@@ -95,7 +95,7 @@ fn a_run_remembers_what_it_saw_and_asks_nothing_more() {
     let expected = json!([{"type": "InternalIP", "address": address}]);
     assert_eq!(shown["nodes"][0]["addresses"], expected);
     // Nobody else may read it, and nobody else's cluster or user is in it.
-    assert_eq!(me.files("%m\n"), "600\n");
+    assert_eq!(me.files("%m\n"), "600\n600\n");
     let folder = format!("{}/.cache/kpexec/clusters", me.home);
     let mode = cluster()
         .machine
@@ -104,6 +104,36 @@ fn a_run_remembers_what_it_saw_and_asks_nothing_more() {
     assert_eq!(mode, "700");
     let other = me.kpexec(&["cache", "show", "--as=other"]).ok();
     assert_eq!(other, "nothing is remembered of this cluster");
+}
+
+#[test]
+fn a_nodes_agent_is_asked_for_once_until_it_is_gone() {
+    let me = Somebody::new("agent");
+    me.shop.run(&PodSpec::sleeper("web"));
+    let user = cluster().user("agent");
+    user.make_admin();
+    let mut before = 0;
+    let mut calls = || {
+        let words = ["-n", &me.shop.name, "web", "--", "hostname"];
+        let told = user.kpexec(words).env("HOME", &me.home).ok();
+        assert_eq!(told, "web");
+        let all = cluster().calls_of(&user.name);
+        let verbs = all[before..]
+            .iter()
+            .filter_map(|call| call.split(' ').next());
+        let verbs = verbs.collect::<Vec<_>>().join(" ");
+        before = all.len();
+        verbs
+    };
+    assert_eq!(calls(), "get list get");
+    assert_eq!(calls(), "get get");
+    let file = me.files("%p\n");
+    let mut files = file.lines();
+    let file = files.find(|path| path.ends_with("-agents.jsonl")).unwrap();
+    let rename = ["sed", "-i", "s/nodepause-[a-z0-9]*/nodepause-gone/", file];
+    cluster().machine.command(rename).ok();
+    assert_eq!(calls(), "get get list get");
+    assert_eq!(calls(), "get get");
 }
 
 #[test]
@@ -156,7 +186,8 @@ fn a_refresh_remembers_all_and_forgets_what_is_gone() {
     assert!(me.pod("new").is_some() && me.pod("old").is_none());
 
     me.kpexec(&["cache", "clear"]).ok();
-    assert_eq!(me.remembered(), json!({"pods": [], "nodes": []}));
+    let nothing = json!({"pods": [], "nodes": [], "agents": []});
+    assert_eq!(me.remembered(), nothing);
     let text = me.kpexec(&["cache", "show"]).ok();
     assert_eq!(text, "nothing is remembered of this cluster");
     me.kpexec(&["cache", "refresh", "-q"]).ok();
@@ -202,7 +233,9 @@ fn a_cache_that_cannot_be_used_is_never_in_the_way() {
     me.shop.run(&PodSpec::sleeper("web"));
     let words = ["-v", "web", "--", "echo", "here"];
     me.enter(&words).ok();
-    let path = me.files("%p");
+    let files = me.files("%p\n");
+    let mut files = files.lines();
+    let path = files.find(|path| !path.ends_with("-agents.jsonl")).unwrap();
     let sh = |script: &str| cluster().machine.command(["sh", "-c", script]).ok();
     for (spoil, told) in [
         ("chmod 666", "others may write it"),

@@ -4,10 +4,11 @@ use std::io;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Node, Pod};
+use serde::Serialize;
 
 use super::cli::{ClearArgs, RefreshArgs, ShowArgs};
 use super::line::now;
-use super::{Cache, CacheArgs, Error, Memory, Seen, file, folder};
+use super::{Agents, Cache, CacheArgs, Error, Memory, Seen, file, folder};
 use crate::cli::AccessArgs;
 use crate::cluster::{self, Cluster, encoded};
 use crate::config;
@@ -68,11 +69,23 @@ fn of(access: &AccessArgs, age: Duration) -> Result<Cache, Failure> {
 }
 
 fn show(args: &ShowArgs) -> Result<(), Failure> {
-    let memory = of(&args.access, args.age.cache_age)?.load()?;
-    listing::print(args.output, &memory, || text(&memory)).map_err(Failure::Output)
+    let cache = of(&args.access, args.age.cache_age)?;
+    let all = All {
+        memory: cache.load()?,
+        agents: cache.agents()?,
+    };
+    listing::print(args.output, &all, || text(&all)).map_err(Failure::Output)
 }
 
-fn text(memory: &Memory) -> String {
+/// What is shown.
+#[derive(Serialize)]
+struct All {
+    #[serde(flatten)]
+    memory: Memory,
+    agents: Agents,
+}
+
+fn text(All { memory, agents }: &All) -> String {
     let mut pods = Table::new(["NAMESPACE", "POD", "NODE", "OF", "SEEN"]);
     for pod in &memory.pods {
         let objects = match pod.objects.is_empty() {
@@ -82,11 +95,13 @@ fn text(memory: &Memory) -> String {
         let seen = ago(pod.seen);
         pods.row([&pod.namespace, &pod.name, &pod.node, &objects, &seen]);
     }
-    let mut nodes = Table::new(["NODE", "ADDRESSES", "SEEN"]);
+    let mut nodes = Table::new(["NODE", "ADDRESSES", "AGENT", "SEEN"]);
     for node in &memory.nodes {
         let addresses = node.addresses.iter().map(|a| a.address.as_str());
         let addresses = addresses.collect::<Vec<_>>().join(", ");
-        nodes.row([&node.name, &addresses, &ago(node.seen)]);
+        let mut on_it = agents.all().iter().filter(|agent| agent.node == node.name);
+        let agent = on_it.next().map_or("-", |agent| &agent.pod);
+        nodes.row([&node.name, &addresses, agent, &ago(node.seen)]);
     }
     match (memory.pods.is_empty(), memory.nodes.is_empty()) {
         (true, true) => "nothing is remembered of this cluster\n".to_owned(),

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use k8s_openapi::api::core::v1::{self as core};
 use serde::{Deserialize, Serialize};
 
+use crate::agent::Agent;
 use crate::target::{self, Container as Choice};
 
 /// The label by which a deployment tells its replica sets apart.
@@ -25,6 +26,8 @@ pub enum Line {
     Pod(Pod),
     /// A node.
     Node(Node),
+    /// A node's agent.
+    Agent(Agent),
 }
 
 /// A pod that was on a node.

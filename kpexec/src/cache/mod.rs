@@ -4,6 +4,7 @@
 //! Each cluster and user has a file of JSON lines, one for each sighting. A run only adds lines, so it
 //! reads nothing and calls nobody; of several about one thing the last counts.
 
+mod agents;
 mod cli;
 mod commands;
 mod error;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+pub use agents::Agents;
 pub use cli::{AgeArgs, CacheArgs};
 pub use commands::{Failure, ago, run};
 pub use error::Error;
@@ -88,7 +90,22 @@ impl Cache {
     /// # Errors
     /// When that fails.
     pub fn clear(&self) -> Result<(), Error> {
+        file::remove(&self.agents_file())?;
         file::remove(&self.file)
+    }
+
+    /// One in a file that a test has made.
+    #[cfg(test)]
+    fn in_file(file: PathBuf) -> Self {
+        Self {
+            file,
+            identity: Identity {
+                server: String::new(),
+                authority: Vec::new(),
+                user: String::new(),
+            },
+            age: Duration::from_secs(60),
+        }
     }
 }
 

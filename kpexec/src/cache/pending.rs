@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
-use super::{Cache, Error, Seen};
+use super::Error;
 
 /// How long a run that has ended waits for its own notes to be written.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -16,8 +16,8 @@ pub struct Pending(JoinHandle<Result<(), Error>>);
 impl Pending {
     /// Begins. To be called where tokio runs.
     #[must_use]
-    pub fn begin(cache: Cache, seen: Seen) -> Self {
-        Self(spawn_blocking(move || cache.add(seen)))
+    pub fn begin(note: impl FnOnce() -> Result<(), Error> + Send + 'static) -> Self {
+        Self(spawn_blocking(note))
     }
 
     /// Ends; what is not written soon is left.
