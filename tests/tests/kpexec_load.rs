@@ -145,12 +145,14 @@ fn memory(node: &Node, pattern: &str) -> u64 {
     sum.parse().expect("awk prints a number")
 }
 
-/// A reader that takes less than could come, and now and then nothing at all. The command would write
-/// 10 GiB; as much as is read here shows whether somebody keeps what is not.
+/// A reader of 10 GiB that takes less than could come at times, and now and then nothing at all:
+/// nobody keeps what it does not take, and nothing is lost.
 #[test]
 fn a_slow_reader() {
-    const STEP: usize = 40 << 20;
+    const STEP: usize = 1 << 30;
     const STEPS: usize = 10;
+    /// How much of each step is read slowly.
+    const SLOW: usize = 40 << 20;
     let _turn = turn();
     let shop = cluster().namespace();
     shop.run(&PodSpec::sleeper("web"));
@@ -165,20 +167,25 @@ fn a_slow_reader() {
     ];
     let before = parts.map(|(node, pattern)| memory(node, pattern));
     let zeros = ["web", "--", "dd", "if=/dev/zero", "bs=1M", "count=10240"];
-    let mut client = shop.kpexec(zeros).command();
-    let mut client = client
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the node's helper starts");
+    let start = || {
+        let mut client = shop.kpexec(zeros).command();
+        let client = client.stdin(Stdio::null()).stdout(Stdio::piped());
+        let client = client.stderr(Stdio::null()).spawn();
+        client.expect("the node's helper starts")
+    };
+    let mut client = start();
     let mut output = client.stdout.take().expect("it was asked for");
     let mut buffer = vec![0; 64 << 10];
     for _ in 0..STEPS {
         let mut read = 0;
         while read < STEP {
-            read += output.read(&mut buffer).expect("kpexec writes");
-            thread::sleep(Duration::from_millis(1));
+            let most = buffer.len().min(STEP - read);
+            let now = output.read(&mut buffer[..most]).expect("kpexec writes");
+            assert!(now > 0, "it ended after {read} bytes of a step");
+            read += now;
+            if read < SLOW {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
         thread::sleep(Duration::from_millis(500));
         for (before, (node, pattern)) in before.iter().zip(parts) {
@@ -189,7 +196,11 @@ fn a_slow_reader() {
             );
         }
     }
-    drop(output);
-    // As any command whose reader goes away.
+    assert_eq!(output.read(&mut buffer).expect("kpexec ends"), 0);
+    assert_eq!(client.wait().expect("it ends").code(), Some(0));
+
+    // One that goes away ends the command as it would end any.
+    let mut client = start();
+    drop(client.stdout.take());
     assert_eq!(client.wait().expect("it ends").code(), Some(141));
 }
