@@ -240,7 +240,7 @@ fn a_cache_that_cannot_be_used_is_never_in_the_way() {
     for (spoil, told) in [
         ("chmod 666", "others may write it"),
         ("chown 1000", "it is somebody else's"),
-        ("ln -sf /dev/null", "Too many levels of symbolic links"),
+        ("ln -sf /dev/null", "ymbolic link"),
     ] {
         // Some of these make something new in the file's place.
         if !spoil.starts_with("ch") {

@@ -39,8 +39,9 @@ impl SshBed {
         // The bridge is a third machine's: what it cuts is cut for both.
         let network = Network::on(&Node::start());
         network.attach(&laptop);
-        // Nobody is there to be asked for names: that is told at once.
-        laptop.write("/etc/resolv.conf", "nameserver 127.0.0.1\n");
+        // Nobody is there to be asked for names, which some resolvers wait long for.
+        let resolver = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
+        laptop.write("/etc/resolv.conf", resolver);
         let shop = Shop::open();
         let address = network.attach(&shop.node);
         let sshd = Sshd::start(&shop.node);
