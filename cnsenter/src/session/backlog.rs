@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 
 /// Bytes are kept in pieces of this size, so that neither many small frames nor the growth of one
-/// large piece take more room than what they hold.
-const PIECE: usize = 64 << 10;
+/// large piece take more room than what they hold. With the allocator's own words it is the 64 KiB
+/// that are taken from the kernel at once: a piece of that size itself would leave as much unused.
+const PIECE: usize = (64 << 10) - 256;
 
 /// A queue of bytes.
 #[derive(Debug, Default)]
