@@ -1,11 +1,10 @@
 //! The API server, etcd, the kubelets and containerd end, one after the other: kpexec still runs commands
 //! in pods, by SSH, and says which way it goes and where it knows that from.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use kpexec_tests::cluster::{Laptop, Namespace, PodSpec};
-use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
+use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, public_key};
 use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Output, eventually};
 use serde_json::json;
 
@@ -22,18 +21,7 @@ const WAYS: [&str; 2] = ["--ssh", "--ssh=auto"];
 impl<'a> Story<'a> {
     fn begin(cluster: &'a Cluster) -> Self {
         let laptop = cluster.laptop();
-        make_key(&laptop.node, KEY);
-        let key = public_key(&laptop.node, KEY);
-        let mut known = String::new();
-        let mut sshds = Vec::new();
-        for worker in &cluster.workers {
-            worker.node.cnsenter(["--version"]).ok();
-            let sshd = Sshd::start(&worker.node);
-            sshd.authorize("root", &key);
-            writeln!(known, "{} {}", worker.address, sshd.host_key()).unwrap();
-            sshds.push(sshd);
-        }
-        laptop.node.write(KNOWN_HOSTS, known);
+        let sshds = cluster.let_in(&laptop.node);
         Self {
             cluster,
             laptop,

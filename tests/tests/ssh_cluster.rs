@@ -2,7 +2,7 @@
 //! the API server, `--node` does.
 
 use kpexec_tests::cluster::PodSpec;
-use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
+use kpexec_tests::ssh::KNOWN_HOSTS;
 use kpexec_tests::{Cluster, ClusterSpec, Kind};
 
 #[test]
@@ -11,13 +11,8 @@ fn the_node_is_found_and_nodepause_is_not_needed() {
     let shop = cluster.namespace();
     shop.run(&PodSpec::locked_down("web").container("side"));
     let worker = cluster.worker("node-1");
-    worker.node.cnsenter(["--version"]).ok();
-    let sshd = Sshd::start(&worker.node);
     let laptop = cluster.laptop();
-    make_key(&laptop.node, KEY);
-    sshd.authorize("root", &public_key(&laptop.node, KEY));
-    let known = format!("{} {}\n", worker.address, sshd.host_key());
-    laptop.node.write(KNOWN_HOSTS, &known);
+    let sshds = cluster.let_in(&laptop.node);
 
     let ssh = |words: &[&str]| laptop.kpexec(["-n", &shop.name, "--ssh"].iter().chain(words));
     // As kubectl: the first container, and that is told.
@@ -47,7 +42,7 @@ fn the_node_is_found_and_nodepause_is_not_needed() {
     // Without a HostName in it, the cluster's address.
     let config = "Host node-1\n  HostKeyAlias the-node\n";
     laptop.node.write("/root/.ssh/config", config);
-    let known = format!("the-node {}\n", sshd.host_key());
+    let known = format!("the-node {}\n", sshds[0].host_key());
     laptop.node.write(KNOWN_HOSTS, known);
     assert_eq!(ssh(&["web", "-c", "web", "--", "hostname"]).ok(), "web");
 

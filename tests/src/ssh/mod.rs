@@ -2,6 +2,7 @@
 //! between.
 
 mod sshd;
+mod workers;
 
 use std::ffi::{OsStr, OsString};
 use std::net::Ipv4Addr;

@@ -20,7 +20,7 @@ fn arguments(site: &Site) {
 fn printed(site: &Site, words: &[OsString]) -> Vec<u8> {
     let script = "printf '%s|' \"$@\"";
     let fixed = ["web", "--", "sh", "-c", script, "sh"].map(OsString::from);
-    let output = site.shop.kpexec(fixed.iter().chain(words)).run();
+    let output = site.kpexec(fixed.iter().chain(words)).run();
     assert_eq!((output.code, output.err().as_str()), (0, ""));
     output.stdout
 }
@@ -42,7 +42,7 @@ fn every_byte(site: &Site) {
     variable.push(OsString::from_vec(all.clone()));
     let flags = [OsStr::new("-e"), &variable];
     let command = ["web", "--", "sh", "-c", "printf %s \"$V\""].map(OsStr::new);
-    let output = site.shop.kpexec(flags.iter().chain(&command)).run();
+    let output = site.kpexec(flags.iter().chain(&command)).run();
     assert!(output.stdout == all, "{output}");
 }
 

@@ -1,6 +1,6 @@
 //! The same through `kubectl exec` and through `kpexec`: to containers of both containerds, by an API
-//! server of today and by one that speaks as they did before 1.30. What is printed and the exit codes
-//! agree, or it is written down here why not.
+//! server of today, by one that speaks as they did before 1.30, and by SSH. What is printed and the exit
+//! codes agree, or it is written down here why not.
 
 mod arguments;
 mod locked_down;
@@ -9,14 +9,16 @@ mod streams;
 mod table;
 mod terminals;
 
+use std::ffi::OsStr;
 use std::sync::OnceLock;
 use std::thread;
 
 use kpexec_tests::cluster::{Namespace, PodSpec};
-use kpexec_tests::{Cluster, ClusterSpec, Node, Output};
+use kpexec_tests::ssh::Sshd;
+use kpexec_tests::{Cluster, ClusterSpec, Cmd, Node, Output};
 use serde_json::json;
 
-/// A test on each node of both clusters.
+/// A test on each node of both clusters, and by SSH.
 macro_rules! on_each_node {
     ($($check:ident)*) => {$(
         mod $check {
@@ -39,6 +41,16 @@ macro_rules! on_each_node {
             fn on_containerd_1_6_by_an_old_server() {
                 super::$check($crate::Site::get(3));
             }
+
+            #[test]
+            fn on_containerd_2_2_by_ssh() {
+                super::$check($crate::Site::get(4));
+            }
+
+            #[test]
+            fn on_containerd_1_6_by_ssh() {
+                super::$check($crate::Site::get(5));
+            }
         }
     )*};
 }
@@ -53,29 +65,40 @@ pub(crate) use on_each_node;
 struct Site {
     shop: Namespace<'static>,
     node: &'static str,
+    by_ssh: bool,
 }
+
+/// How many sites there are.
+const SITES: usize = 6;
 
 impl Site {
     fn get(number: usize) -> &'static Self {
-        static TODAYS: OnceLock<Cluster> = OnceLock::new();
+        static TODAYS: OnceLock<(Cluster, Vec<Sshd>)> = OnceLock::new();
         static OLD: OnceLock<Cluster> = OnceLock::new();
-        static SITES: [OnceLock<Site>; 4] = [const { OnceLock::new() }; 4];
+        static ALL: [OnceLock<Site>; SITES] = [const { OnceLock::new() }; SITES];
         let start = |spec: ClusterSpec| {
             let cluster = Cluster::start(&spec);
             cluster.install_nodepause();
             cluster
         };
-        SITES[number].get_or_init(|| {
+        ALL[number].get_or_init(|| {
             let spec = ClusterSpec::default();
             let cluster = match number {
-                0 | 1 => TODAYS.get_or_init(|| start(spec)),
-                _ => OLD.get_or_init(|| start(spec.with_old_exec())),
+                2 | 3 => OLD.get_or_init(|| start(spec.with_old_exec())),
+                _ => {
+                    let (cluster, _) = TODAYS.get_or_init(|| {
+                        let cluster = start(spec);
+                        let sshds = cluster.let_in(&cluster.machine);
+                        (cluster, sshds)
+                    });
+                    cluster
+                }
             };
-            Self::open(cluster, ["node-1", "node-2"][number % 2])
+            Self::open(cluster, ["node-1", "node-2"][number % 2], number >= 4)
         })
     }
 
-    fn open(cluster: &'static Cluster, node: &'static str) -> Self {
+    fn open(cluster: &'static Cluster, node: &'static str, by_ssh: bool) -> Self {
         let shop = cluster.namespace();
         let sidecar = PodSpec::sleeper("side").manifest()["spec"]["containers"][0].clone();
         let mut sidecar = json!([sidecar]);
@@ -108,13 +131,13 @@ impl Site {
         shop.kubectl(debug.split(' ').chain(image)).ok();
         let running = "jsonpath={.status.ephemeralContainerStatuses[0].state.running.startedAt}";
         shop.wait(running, "pod/two");
-        Self { shop, node }
+        Self { shop, node, by_ssh }
     }
 
     /// The same words to both, and what is on their stdin: what kubectl says, and what we say.
     fn both(&self, words: &[&str], stdin: &[u8]) -> [Output; 2] {
         let theirs = self.shop.kubectl(["exec"].iter().chain(words));
-        let ours = self.shop.kpexec(words);
+        let ours = self.kpexec(words);
         thread::scope(|scope| {
             let theirs = scope.spawn(|| theirs.stdin(stdin).run());
             let ours = ours.stdin(stdin).run();
@@ -122,13 +145,20 @@ impl Site {
         })
     }
 
+    /// kpexec, by the site's way.
+    fn kpexec<S: AsRef<OsStr>>(&self, words: impl IntoIterator<Item = S>) -> Cmd {
+        let way = self.by_ssh.then(|| "--ssh".into());
+        let words = words.into_iter().map(|word| word.as_ref().to_owned());
+        self.shop.kpexec(way.into_iter().chain(words))
+    }
+
     /// A script in `web`, by kpexec alone.
-    fn sh(&self, flags: &[&str], script: &str) -> kpexec_tests::Cmd {
+    fn sh(&self, flags: &[&str], script: &str) -> Cmd {
         let words = flags
             .iter()
             .copied()
             .chain(["web", "--", "sh", "-c", script]);
-        self.shop.kpexec(words)
+        self.kpexec(words)
     }
 
     /// How many processes of the node have a command line that matches.

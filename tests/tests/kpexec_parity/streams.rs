@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kpexec_tests::eventually;
 
-use crate::{Site, numbers, on_each_node};
+use crate::{SITES, Site, numbers, on_each_node};
 
 /// More than a gibibyte takes.
 const DEADLINE: Duration = Duration::from_secs(200);
@@ -29,7 +29,7 @@ fn input_of_every_size(site: &Site) {
     }
     // A command that reads less than there is. kubectl reports, or does not, that it could not
     // write the rest.
-    let little = site.shop.kpexec(["-i", "web", "--", "head", "-c", "3"]);
+    let little = site.kpexec(["-i", "web", "--", "head", "-c", "3"]);
     let little = little.stdin(data).run();
     assert_eq!(
         (little.code, little.err().as_str(), &little.stdout[..]),
@@ -92,7 +92,7 @@ fn readers_that_stall() {
         .map(|n| {
             // Less and more than is kept on the way.
             let count = if n < 12 { 100_000 } else { 500_000 };
-            let command = Site::get(n % 4).sh(&[], &format!("seq 1 {count}; exit 6"));
+            let command = Site::get(n % SITES).sh(&[], &format!("seq 1 {count}; exit 6"));
             (count, command.within("\"$@\" | { sleep 20; cat; }").spawn())
         })
         .collect();
@@ -110,17 +110,18 @@ fn a_gibibyte() {
     // head ends openssl, by SIGPIPE.
     let random = "{ openssl enc -aes-128-ctr -nosalt -pass pass:kpexec -in /dev/zero 2>&- || :; } |
                   head -c 1G";
-    let shop = &Site::get(0).shop;
-    let expected = shop
-        .cluster
+    let cluster = Site::get(0).shop.cluster;
+    let expected = cluster
         .command(["bash", "-c", &format!("{random} | sha256sum")])
         .ok();
-    let cat = shop.kpexec(["-i", "web", "--", "cat"]);
-    let back = cat
-        .within(&format!("{random} | \"$@\" | sha256sum"))
-        .deadline(DEADLINE)
-        .ok();
-    assert_eq!(back, expected);
+    for site in [0, 4].map(Site::get) {
+        let cat = site.kpexec(["-i", "web", "--", "cat"]);
+        let back = cat
+            .within(&format!("{random} | \"$@\" | sha256sum"))
+            .deadline(DEADLINE)
+            .ok();
+        assert_eq!(back, expected);
+    }
 }
 
 /// Subprotocol v4 alone is offered, whatever else the server has: kpexec's own frames carry the end of
@@ -133,8 +134,9 @@ fn negotiated(site: &Site) {
         "{output}"
     );
     let said = output.err();
-    assert!(
-        said.contains("connected by WebSocket, v4.channel.k8s.io"),
-        "{said}"
-    );
+    let way = match site.by_ssh {
+        true => "connected by SSH to root@",
+        false => "connected by WebSocket, v4.channel.k8s.io",
+    };
+    assert!(said.contains(way), "{said}");
 }

@@ -17,7 +17,7 @@ fn theirs(site: &Site, words: &[&str]) -> Pty {
 }
 
 fn ours(site: &Site, words: &[&str]) -> Pty {
-    site.shop.kpexec(words).pty()
+    site.kpexec(words).pty()
 }
 
 /// Their end may come before anybody has heard of the terminal's size.
