@@ -38,20 +38,33 @@ pub struct Opened {
     notes: Option<Pending>,
 }
 
-/// Asks the API server for the container. `limit` bounds each answer, if the user does not do that more.
+/// How long the API server has where there is another way.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For each answer, if the user does not bound it more.
+    pub each: Duration,
+    /// For all answers, until the way is decided.
+    pub all: Duration,
+}
+
+/// Asks the API server for the container.
 ///
 /// # Errors
 /// When there is none, or no answer.
 pub async fn find(
     request: &Request,
     sought: &Sought,
-    limit: Option<Duration>,
+    patience: Option<Patience>,
     report: &Report,
     trace: &Trace,
 ) -> Result<Found, Error> {
     let access = config::load(&request.selection)?;
     let cache = Cache::of(&access.identity, request.cache_age);
-    let cluster = Cluster::new(access, bounded(request.request_timeout, limit))?;
+    let each = patience.map(|patience| patience.each);
+    let cluster = Cluster::new(access, bounded(request.request_timeout, each))?;
+    if let Some(patience) = patience {
+        cluster.decide_within(patience.all);
+    }
     trace.step(|| format!("the cluster is {}", cluster.host()));
     let Sought { named, namespace } = sought;
     let wanted = Wanted {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::aftermath::End;
-use crate::by_api::{self, Found};
+use crate::by_api::{self, Found, Patience};
 use crate::cache::{Cache, Memory};
 use crate::error::{self, Error};
 use crate::report::Report;
@@ -14,8 +14,11 @@ use crate::trace::Trace;
 use crate::transport::ssh::{AddressType, Host, When};
 use crate::{aftermath, agent, config, over_ssh, session, transport};
 
-/// How long the API server has for each answer: who falls back wants to know it soon.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long the API server has: who falls back wants to know it soon.
+const PATIENCE: Patience = Patience {
+    each: Duration::from_secs(4),
+    all: Duration::from_secs(5),
+};
 
 /// Runs the command, by SSH if that is wanted or if it is the only way.
 ///
@@ -36,6 +39,7 @@ pub async fn run(by: &BySsh, request: &Request, trace: &Trace) -> Result<End, Er
     if by.when == When::Auto {
         match found.open(request, &report, trace).await {
             Ok(opened) => {
+                found.cluster.decided();
                 let end = found.stay(opened, request, report).await?;
                 found.close(trace).await;
                 return Ok(end);
@@ -44,6 +48,7 @@ pub async fn run(by: &BySsh, request: &Request, trace: &Trace) -> Result<End, Er
         }
     }
     let host = host(&found, by).await;
+    found.cluster.decided();
     let target = (&found.target).into();
     let opened = over_ssh::open(&host, target, by, request, report, trace).await;
     let (stream, options) = opened?;

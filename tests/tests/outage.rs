@@ -13,7 +13,7 @@ struct Story<'a> {
     cluster: &'a Cluster,
     laptop: Laptop<'a>,
     shop: Namespace<'a>,
-    _sshds: Vec<Sshd>,
+    sshds: Vec<Sshd>,
 }
 
 const WAYS: [&str; 2] = ["--ssh", "--ssh=auto"];
@@ -26,7 +26,7 @@ impl<'a> Story<'a> {
             cluster,
             laptop,
             shop: cluster.namespace(),
-            _sshds: sshds,
+            sshds,
         }
     }
 
@@ -102,6 +102,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     );
     assert_eq!(output.out().trim(), api);
     denials_are_no_outages(&story);
+    all_answers_have_one_limit(&story);
 
     story.laptop.kpexec(["cache", "refresh", "-q"]).ok();
     // What nobody has seen since.
@@ -223,6 +224,34 @@ fn denials_are_no_outages(story: &Story) {
         let file = format!("--kubeconfig={file}");
         story.refuses(&[&file, "--ssh=auto", "web", "--", "true"], &[told]);
     }
+}
+
+/// Each of its answers comes in time, and all of them would take too long.
+fn all_answers_have_one_limit(story: &Story) {
+    let machine = &story.cluster.machine;
+    let far = story.cluster.far(Duration::from_millis(1500));
+    machine.write(KNOWN_HOSTS, story.laptop.node.read(KNOWN_HOSTS));
+    make_key(machine, KEY);
+    let keys = [&story.laptop.node, machine].map(|node| public_key(node, KEY));
+    for sshd in &story.sshds {
+        sshd.authorize("root", &keys.join("\n"));
+    }
+    let words = [
+        "-n",
+        &story.shop.name,
+        "--ssh=auto",
+        "web",
+        "--",
+        "hostname",
+    ];
+    let kpexec = story
+        .cluster
+        .kpexec(words)
+        .env("KUBECONFIG", &far.kubeconfig);
+    let output = kpexec.run();
+    assert_eq!((output.code, output.out().trim()), (0, "web"), "{output}");
+    let told = "did not answer all that was asked within 5s";
+    assert!(output.err().contains(told), "{output}");
 }
 
 /// Nodes that are behind it are asked by one connection.

@@ -31,6 +31,17 @@ pub enum Error {
         /// How long it had.
         limit: Duration,
     },
+    /// Answers, but not all of them in time.
+    #[error(
+        "Unable to connect to the server: {host} did not answer all that was asked within {}",
+        humantime::format_duration(*limit)
+    )]
+    Slow {
+        /// Host and port.
+        host: String,
+        /// How long it had.
+        limit: Duration,
+    },
     /// No connection, for another reason.
     #[error("Unable to connect to the server: {host}: {reason}")]
     Unreachable {
@@ -98,6 +109,7 @@ impl Error {
     /// The same of a server that is reached by way of a proxy: perhaps that is who failed.
     #[must_use]
     pub fn by_way_of(self, proxy: &str) -> Self {
+        let behind = |host: &str| format!("{host}, by way of the proxy {proxy},");
         match self {
             // Nobody else was asked for a connection.
             Self::Refused(host) => Self::Unreachable {
@@ -105,7 +117,11 @@ impl Error {
                 reason: format!("the proxy {proxy} refuses connections"),
             },
             Self::TimedOut { host, limit } => Self::TimedOut {
-                host: format!("{host}, by way of the proxy {proxy},"),
+                host: behind(&host),
+                limit,
+            },
+            Self::Slow { host, limit } => Self::Slow {
+                host: behind(&host),
                 limit,
             },
             Self::Unreachable { host, reason } => Self::Unreachable {
@@ -147,6 +163,7 @@ impl Error {
             Self::Status(status) => status.code >= 500,
             Self::Refused(_)
             | Self::TimedOut { .. }
+            | Self::Slow { .. }
             | Self::Unreachable { .. }
             | Self::Answer { .. } => true,
             Self::Unauthorized(_) | Self::Credentials(_) => false,

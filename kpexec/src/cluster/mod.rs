@@ -5,6 +5,7 @@ mod discovery;
 mod error;
 mod node;
 mod objects;
+mod patience;
 mod rights;
 mod table;
 
@@ -19,6 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 use crate::config::Access;
+use patience::Patience;
 
 pub use discovery::Resource;
 pub use error::Error;
@@ -46,6 +48,8 @@ pub struct Cluster {
     proxy: Option<String>,
     /// How long one answer may take; None: for ever.
     timeout: Option<Duration>,
+    /// And all of them together.
+    patience: Patience,
     /// The namespace that holds where none is given.
     pub default_namespace: String,
 }
@@ -67,6 +71,7 @@ impl Cluster {
             host,
             proxy,
             timeout,
+            patience: Patience::default(),
             default_namespace,
         })
     }
@@ -79,6 +84,7 @@ impl Cluster {
             host: "test".to_owned(),
             proxy: None,
             timeout: Some(DEFAULT_TIMEOUT),
+            patience: Patience::default(),
             default_namespace: "default".to_owned(),
         }
     }
@@ -87,6 +93,21 @@ impl Cluster {
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// From now on all answers together may take so long, until that is [`Cluster::decided`].
+    pub fn decide_within(&self, limit: Duration) {
+        self.patience.begin(limit);
+    }
+
+    /// What is waited for is not the server: it has all its time again.
+    pub fn begin_anew(&self) {
+        self.patience.renew();
+    }
+
+    /// Nobody would go another way any more: each answer alone is bounded.
+    pub fn decided(&self) {
+        self.patience.end();
     }
 
     /// One pod.
@@ -157,14 +178,21 @@ impl Cluster {
         &self,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, Error> {
-        let answer = match self.timeout {
+        let host = || self.host.clone();
+        let each = self.timeout.map(|limit| {
+            let host = host();
+            (limit, Error::TimedOut { host, limit })
+        });
+        let all = self.patience.left().map(|(limit, left)| {
+            let host = host();
+            (left, Error::Slow { host, limit })
+        });
+        let bound = each.into_iter().chain(all).min_by_key(|(limit, _)| *limit);
+        let answer = match bound {
             None => call.await,
-            Some(limit) => match tokio::time::timeout(limit, call).await {
+            Some((limit, late)) => match tokio::time::timeout(limit, call).await {
                 Ok(answer) => answer,
-                Err(_) => {
-                    let host = self.host.clone();
-                    return Err(self.blamed(Error::TimedOut { host, limit }));
-                }
+                Err(_) => return Err(self.blamed(late)),
             },
         };
         answer.map_err(|error| self.blamed(Error::new(&self.host, error)))

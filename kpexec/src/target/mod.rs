@@ -269,6 +269,7 @@ pub async fn resolve(
                 report.step(format_args!("waiting for a pod of {object}…"));
             }
         }
+        cluster.begin_anew();
         sleep(POLL).await;
     }
 }
