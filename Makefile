@@ -65,7 +65,7 @@ image: ## The image of nodepause, for amd64 and arm64, as archives for ctr, dock
 
 bench: export CNSENTER = $(CACHE)/dist/cnsenter
 bench: export KPEXEC = $(CACHE)/dist/kpexec
-bench: setup dist ## Speed and size beside nsenter, runc, ctr, script and kubectl; PARTS=cluster measures kpexec alone
+bench: setup dist ## Speed and size beside nsenter, runc, ctr, script, kubectl and ssh; PARTS="cluster ssh" measures kpexec alone
 	cargo build --release -p kpexec-tests --bins
 	$(CARGO_TARGET_DIR)/release/bench $(PARTS)
 

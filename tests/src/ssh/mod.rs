@@ -36,6 +36,11 @@ pub struct SshBed {
 impl SshBed {
     /// Starts all of that.
     pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// The same with these lines first in sshd_config(5).
+    pub fn with(lines: &str) -> Self {
         let laptop = Node::start();
         // The bridge is a third machine's: what it cuts is cut for both.
         let network = Network::on(&Node::start());
@@ -45,7 +50,7 @@ impl SshBed {
         laptop.write("/etc/resolv.conf", resolver);
         let shop = Shop::open();
         let address = network.attach(&shop.node);
-        let sshd = Sshd::start(&shop.node);
+        let sshd = Sshd::with(&shop.node, lines);
         make_key(&laptop, KEY);
         sshd.authorize("root", &public_key(&laptop, KEY));
         let bed = Self {

@@ -13,6 +13,8 @@ mod machine;
 mod measure;
 mod node;
 mod report;
+mod search;
+mod ssh;
 
 use std::env;
 use std::fs;
@@ -24,10 +26,11 @@ use report::Row;
 /// What can be measured by itself: `bench cluster`.
 type Part = (&'static str, fn() -> Vec<Row>);
 
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 4] = [
     ("node", node::rows),
     ("machine", machine::rows),
     ("cluster", cluster::rows),
+    ("ssh", ssh::rows),
 ];
 
 fn main() {
