@@ -97,6 +97,10 @@ impl Error {
             Self::Session(session::Error::NoHello { .. }) => {
                 Some("kpexec check says more about the agents".to_owned())
             }
+            Self::Session(session::Error::Version(_)) => Some(
+                "over SSH (--ssh), --push sends this kpexec's own cnsenter for one command"
+                    .to_owned(),
+            ),
             Self::Ephemeral(error) => error.hint(),
             Self::Search(error) => error.hint(),
             Self::Ssh(error) => error.hint(),

@@ -67,7 +67,7 @@ impl Cache {
 ///
 /// # Panics
 /// If there is none.
-pub(crate) fn cnsenter() -> PathBuf {
+pub fn cnsenter() -> PathBuf {
     under_test("CNSENTER", "cnsenter")
 }
 

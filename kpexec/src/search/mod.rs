@@ -206,8 +206,13 @@ impl Search<'_> {
         let words = listed::words(namespace, names);
         let connected = ssh::connect_by(&self.ways, &host, options, self.report).await;
         let mut connection = connected.map_err(|error| crate::error::chain(&error))?;
-        let ran = connection.run(&words).await;
-        let ran = ran.map_err(|error| crate::error::chain(&error))?;
+        let ran = connection.run(&words).await.map_err(|error| match error {
+            ssh::Error::NoCnsenter { host } => format!(
+                "cnsenter is not installed there, and nothing is sent while looking; if the pod is \
+                 there: --node {host} --push"
+            ),
+            error => crate::error::chain(&error),
+        })?;
         if ran.code != Some(0) {
             return Err(format!("cnsenter ls failed there: {}", ran.stderr.trim()));
         }

@@ -1,7 +1,7 @@
 //! What comes from the node, and what it is to the session.
 
 use bytes::Bytes;
-use cnsenter_protocol::{Control, Decoder, Exit, Failure, FailureKind, Item, PROTOCOL, Stream};
+use cnsenter_protocol::{Control, Decoder, Exit, Failure, FailureKind, Item, Stream};
 
 use super::client::Session;
 use super::{Error, SESSION};
@@ -69,7 +69,7 @@ impl Session {
 
     fn control(&mut self, message: Control) -> Result<Option<Exit>, Error> {
         match message {
-            Control::Hello(hello) if !(hello.oldest..=hello.newest).contains(&PROTOCOL) => {
+            Control::Hello(hello) if !super::is_spoken_by(&hello) => {
                 return Err(Error::Version(hello));
             }
             Control::Hello(_) if !self.greeted => self.begin()?,

@@ -25,7 +25,7 @@ mod tests;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use cnsenter_protocol::SessionId;
+use cnsenter_protocol::{Hello, PROTOCOL, SessionId};
 
 use crate::report::Report;
 use crate::request::Io;
@@ -70,6 +70,12 @@ impl Streams {
             stderr: output::stderr(),
         }
     }
+}
+
+/// Whether who greets like this speaks our protocol.
+#[must_use]
+pub fn is_spoken_by(hello: &Hello) -> bool {
+    (hello.oldest..=hello.newest).contains(&PROTOCOL)
 }
 
 /// Runs the session to its end.

@@ -36,7 +36,7 @@ const fn key(name: &'static str, otherwise: &'static str) -> Key {
 }
 
 /// All that can be set: flags of running a command.
-pub const KEYS: [Key; 17] = [
+pub const KEYS: [Key; 18] = [
     key("agent-namespace", ""),
     key("cache-age", ""),
     key("image", "the one of this version"),
@@ -44,6 +44,7 @@ pub const KEYS: [Key; 17] = [
     key("lease", "60s"),
     key("node-address-type", ""),
     key("pod-running-timeout", ""),
+    key("push", ""),
     key("request-timeout", "5s"),
     key("ssh-command", ""),
     key("ssh-config", "as ssh has it"),

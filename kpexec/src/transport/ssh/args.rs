@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 
-use super::{Options, Sudo};
+use super::{Options, Push, Sudo};
 
 /// How a node is reached by SSH.
 #[derive(Debug, Args)]
@@ -81,6 +81,20 @@ pub struct SshArgs {
     /// words; {node}, {address}, {user} and {port} are filled in
     #[arg(long, value_name = "COMMAND")]
     pub ssh_command: Option<String>,
+    /// Send our own cnsenter to a node that has none, or one of another protocol, for this command
+    /// alone: the one that came with kpexec, or FILE (a folder: its cnsenter-x86_64 or -aarch64)
+    #[arg(
+        long,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "never",
+        default_missing_value = "auto",
+        hide_default_value = true,
+        value_parser = Push::parse,
+    )]
+    pub push: Push,
 }
 
 /// `--ssh`: when SSH is the way.
@@ -177,6 +191,7 @@ impl SshArgs {
             config: self.ssh_config.clone(),
             sudo: self.ssh_sudo.clone(),
             command: self.ssh_command.clone(),
+            push: self.push.clone(),
             may_prompt,
         }
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::PushError;
+
 /// Why a node is not reached by SSH, or has no cnsenter to talk to.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -231,6 +233,9 @@ pub enum Error {
         /// Its words.
         said: String,
     },
+    /// Ours could not be brought there.
+    #[error(transparent)]
+    Push(#[from] PushError),
 }
 
 impl Error {
@@ -239,6 +244,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Shared(error) => return error.hint(),
+            Self::Push(error) => return error.hint(),
             Self::UnknownKey { host, file, .. } => {
                 let file = file.as_ref().map(|file| file.display().to_string());
                 format!(
@@ -258,8 +264,8 @@ impl Error {
                     .to_owned()
             }
             Self::NoCnsenter { host } => format!(
-                "install it there, as with scp cnsenter {host}:/usr/local/bin/; it is one static \
-                 file, and of kpexec's release"
+                "--push sends it there for this command alone; or install it, as with scp cnsenter \
+                 {host}:/usr/local/bin/: it is one static file, and of kpexec's release"
             ),
             Self::Sudo { program, .. } if program.ends_with("sudo") => {
                 "allow it without a password, where it is: echo 'USER ALL=(root) NOPASSWD: \

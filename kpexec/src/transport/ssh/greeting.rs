@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use cnsenter_protocol::PREAMBLE;
 use cnsenter_protocol::decoder::MAX_NOISE;
+use cnsenter_protocol::{Control, Decoder, Hello, Item, PREAMBLE};
 use tokio::time::{Instant, timeout_at};
 
 use super::process::{How, Process, Said};
@@ -14,13 +14,13 @@ use super::root::{MARKER, Prefix};
 use super::{Error, Ran};
 
 /// How long a process may be silent: sudo may ask other machines who we are.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// The most that is kept of a short command's output, in bytes.
 const MAX_OUTPUT: usize = 4 << 20;
 
 /// The most that is kept of what it says to people, in bytes.
-const MAX_WORDS: usize = 64 << 10;
+pub(super) const MAX_WORDS: usize = 64 << 10;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,7 +187,31 @@ pub(super) async fn listen(
     }
 }
 
-fn keep(kept: &mut Vec<u8>, bytes: &[u8], most: usize) {
+/// What a process that has greeted says of itself; None if that cannot be read. All of it stays in
+/// the process' `early`.
+pub(super) async fn hello(process: &mut Process) -> Option<Hello> {
+    let mut decoder = Decoder::of_client();
+    let deadline = Instant::now() + LIMIT;
+    let mut looked_at = 0;
+    loop {
+        while let Some(said) = process.early.get(looked_at) {
+            looked_at += 1;
+            let Said::Stdout(bytes) = said else { continue };
+            match decoder.next(&mut &bytes[..]) {
+                Ok(None) => {}
+                Ok(Some(Item::Control {
+                    message: Control::Hello(hello),
+                    ..
+                })) => return Some(hello),
+                Ok(Some(_)) | Err(_) => return None,
+            }
+        }
+        let said = timeout_at(deadline, process.incoming.recv()).await;
+        process.early.push(said.ok().flatten()?);
+    }
+}
+
+pub(super) fn keep(kept: &mut Vec<u8>, bytes: &[u8], most: usize) {
     let room = most.saturating_sub(kept.len());
     kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
 }

@@ -1,7 +1,7 @@
 //! The way by SSH: to a node, and to the cnsenter that is installed there.
 //!
 //! [`settings`] are what the user's own ssh would do, [`client`] does it, [`known_hosts`] and [`auth`]
-//! say who is who, [`root`] who runs cnsenter. [`child`] is the way by a program of the user's choice.
+//! say who is who, [`root`] who runs cnsenter, [`push`] brings it there. [`child`] is the way by a program of the user's choice.
 
 mod args;
 mod auth;
@@ -14,6 +14,7 @@ mod host_key;
 mod known_hosts;
 mod process;
 mod prompt;
+mod push;
 mod root;
 mod settings;
 mod ways;
@@ -24,6 +25,7 @@ use cnsenter_protocol::request::is_plain;
 
 pub use args::{AddressType, SshArgs, Transport, When};
 pub use error::Error;
+pub use push::{Error as PushError, Push};
 pub use root::Sudo;
 pub use ways::Ways;
 
@@ -52,9 +54,14 @@ pub struct Options {
     pub sudo: Sudo,
     /// A program that is the transport, in place of our own SSH.
     pub command: Option<String>,
+    /// The cnsenter that is sent to a node without one.
+    pub push: Push,
     /// Whether the user may be asked, on a terminal.
     pub may_prompt: bool,
 }
+
+/// The cnsenter of a node's own.
+const INSTALLED: &str = "cnsenter";
 
 /// A node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +98,7 @@ pub struct Ran {
 pub struct Connection {
     link: Link,
     prefix: Prefix,
+    push: Push,
     prompt: Prompt,
     /// The node, for messages.
     host: String,
@@ -138,6 +146,7 @@ pub async fn connect_by(
     Ok(Connection {
         link,
         prefix: options.sudo.first(user.as_deref()),
+        push: options.push.clone(),
         prompt,
         host: host.name.clone(),
     })
@@ -153,19 +162,21 @@ impl Connection {
         }
     }
 
-    /// Starts `cnsenter WORDS...`, a session, and waits for its greeting.
+    /// Starts `cnsenter WORDS...`, a session, and waits for its greeting; of a cnsenter that is sent
+    /// there, if there is none of use and that is wanted.
     ///
     /// # Errors
     /// When it does not greet; what is known of the reason.
-    pub async fn open(mut self, words: &[String]) -> Result<Duplex, Error> {
-        let by = self.by();
-        let mut process = self.start(words).await?;
-        loop {
-            match greeting::listen(&mut process, Until::Hello, &self.answerer()).await? {
-                None => return Ok(process.into_duplex(by, self.link)),
-                Some(ended) => process = self.start_otherwise(words, ended).await?,
-            }
-        }
+    pub async fn open(mut self, words: &[String], report: &Report) -> Result<Duplex, Error> {
+        let installed = self.greet(INSTALLED, words).await;
+        let process = match self.push.clone() {
+            Push::Never => installed?,
+            push => match push::of_use(installed).await? {
+                Some(process) => process,
+                None => self.greet_pushed(&push, words, report).await?,
+            },
+        };
+        Ok(process.into_duplex(self.by(), self.link))
     }
 
     /// Runs `cnsenter WORDS...` to its end, and gives its output, which may not be long.
@@ -173,38 +184,55 @@ impl Connection {
     /// # Errors
     /// When cnsenter was not started.
     pub async fn run(&mut self, words: &[String]) -> Result<Ran, Error> {
-        let mut process = self.start(words).await?;
+        let mut process = self.start(INSTALLED, words).await?;
         loop {
             let ended = greeting::listen(&mut process, Until::End, &self.answerer()).await?;
             let ended = ended.unwrap_or_default();
             if ended.is_of_cnsenter(&self.prefix) {
                 return Ok(ended.into_ran());
             }
-            process = self.start_otherwise(words, ended).await?;
+            self.change_prefix(ended)?;
+            process = self.start(INSTALLED, words).await?;
         }
     }
 
-    /// Starts cnsenter as what has worked, or is to be tried first.
-    async fn start(&mut self, words: &[String]) -> Result<Process, Error> {
+    /// Starts this cnsenter as a session, and waits for its greeting.
+    async fn greet(&mut self, cnsenter: &str, words: &[String]) -> Result<Process, Error> {
+        loop {
+            let mut process = self.start(cnsenter, words).await?;
+            match greeting::listen(&mut process, Until::Hello, &self.answerer()).await? {
+                None => return Ok(process),
+                Some(ended) => self.change_prefix(ended)?,
+            }
+        }
+    }
+
+    /// Starts this cnsenter as what has worked, or is to be tried first.
+    async fn start(&mut self, cnsenter: &str, words: &[String]) -> Result<Process, Error> {
         let mut line = self.prefix.words();
-        line.push("cnsenter".to_owned());
+        line.push(cnsenter.to_owned());
         line.extend_from_slice(words);
+        self.launch(&line).await
+    }
+
+    /// Starts any command, as who has logged in.
+    async fn launch(&mut self, line: &[String]) -> Result<Process, Error> {
         if let Some(word) = line.iter().find(|word| !is_plain(word)) {
             return Err(Error::Word(word.clone()));
         }
         match &mut self.link {
             Link::Ssh(client) => client.start(&line.join(" ")).await,
-            Link::Child(template) => template.start(&line),
+            Link::Child(template) => template.start(line),
         }
     }
 
-    /// Starts it in another way, if there is one after what came of the last.
-    async fn start_otherwise(&mut self, words: &[String], ended: Ended) -> Result<Process, Error> {
+    /// Makes root in another way, if there is one after what came of the last.
+    fn change_prefix(&mut self, ended: Ended) -> Result<(), Error> {
         match self.prefix.after(&ended, self.prompt.may()) {
             Some(next) => self.prefix = next,
             None => return Err(self.prefix.why(&self.host, ended)),
         }
-        self.start(words).await
+        Ok(())
     }
 
     fn answerer(&self) -> greeting::Answerer<'_> {
