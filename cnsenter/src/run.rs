@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::hostproc::HostProc;
 use crate::link::{Cause, Link};
 use crate::request::{CgroupChoice, Request};
-use crate::session;
+use crate::session::{self, original::Asked};
 use crate::stderr::{say, warn};
 use crate::supervise::{self, ExitReason, Signals, Terminal};
 use crate::trace::Trace;
@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(args: Vec<OsString>) -> Result<u8, Error> {
+fn run(mut args: Vec<OsString>) -> Result<u8, Error> {
     if completion::is_requested() {
         completion::answer(args, commands::candidates);
         return Ok(0);
@@ -51,8 +51,13 @@ fn run(args: Vec<OsString>) -> Result<u8, Error> {
         return session::serve(words).map_err(Error::from);
     }
     if session::original::asked_for(&args) {
-        let words = session::original::words(&args)?;
-        return session::serve(&words).map_err(Error::from);
+        match session::original::read(&args)? {
+            Asked::Session(words) => return session::serve(&words).map_err(Error::from),
+            Asked::List(words) => {
+                args.truncate(1);
+                args.extend(words);
+            }
+        }
     }
     match crate::cli::parse(args.clone()).map_err(Error::Usage)? {
         Invocation::Exec(exec) => seal(*exec, &args),

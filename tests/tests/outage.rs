@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use kpexec_tests::cluster::{Laptop, Namespace, PodSpec};
-use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, public_key};
+use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
 use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Output, eventually};
 use serde_json::json;
 
@@ -22,6 +22,12 @@ impl<'a> Story<'a> {
     fn begin(cluster: &'a Cluster) -> Self {
         let laptop = cluster.laptop();
         let sshds = cluster.let_in(&laptop.node);
+        // A key for kpexec alone is enough.
+        let forced = "command=\"cnsenter session --from-ssh-original-command\",restrict";
+        let key = public_key(&laptop.node, KEY);
+        for sshd in &sshds {
+            sshd.authorize("root", &format!("{forced} {key}"));
+        }
         Self {
             cluster,
             laptop,

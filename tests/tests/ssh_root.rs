@@ -193,9 +193,22 @@ fn a_key_may_be_for_sessions_alone() {
         );
     }
     let address = bed().address;
+    // And what kpexec asks when it searches for a pod.
+    for (line, count) in [
+        ("cnsenter ls -o json", 2),
+        ("cnsenter ls -o json --pod=shop/web", 1),
+    ] {
+        let host = format!("root@{address}");
+        let words = ["ssh", "-T", "-i", narrow, "-o", "IdentitiesOnly=yes", &host];
+        let words = words.into_iter().chain(line.split(' '));
+        let list: serde_json::Value =
+            serde_json::from_str(&bed().laptop.command(words).ok()).unwrap();
+        assert_eq!(list.as_array().unwrap().len(), count, "{list}");
+    }
     for (line, told) in [
         ("id", "no session of kpexec"),
         ("cnsenter ls", "no session of kpexec"),
+        ("cnsenter ls -o json -a", "no session of kpexec"),
         (
             "cnsenter session 1 shop/web full -- $(id)",
             "none that kpexec writes",

@@ -29,7 +29,7 @@ pub enum Error {
     #[error("\"{0}\" is no namespace that could be entered")]
     Namespace(String),
     /// Who asks by SSH may do nothing else.
-    #[error("this SSH key runs kpexec's sessions and nothing else: {0}")]
+    #[error("this SSH key is for kpexec's sessions and its search for pods, and nothing else: {0}")]
     Original(String),
     /// The client sends no frames.
     #[error("the client broke the session protocol")]
