@@ -11,7 +11,7 @@ use bytes::Bytes;
 use russh::client::{Config, DisconnectReason, Handle, Handler, Msg};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Disconnect, Preferred, cipher, compression};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::process::Command;
 use tokio::sync::{mpsc, oneshot};
@@ -29,6 +29,9 @@ const WINDOW: u32 = 16 << 20;
 
 /// The largest packet that is taken, in bytes.
 const PACKET: u32 = 65_535;
+
+/// How much is read at once, in bytes: russh alone would read each packet's length by itself.
+const READ_AHEAD: usize = 128 << 10;
 
 /// How often a silent node is asked whether it is there, once it has let us in.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -103,7 +106,7 @@ async fn open(
         return Ok((through(command, settings)?, " by ProxyCommand".to_owned()));
     }
     let Some(jump) = &settings.jump else {
-        let stream = dial(settings).await?;
+        let stream = BufReader::with_capacity(READ_AHEAD, dial(settings).await?);
         return Ok((Box::new(stream), String::new()));
     };
     let jumps = jumps.checked_sub(1).ok_or(Error::Circle(MAX_JUMPS))?;

@@ -137,7 +137,7 @@ pub async fn connect_by(
             (Link::Child(template), options.user.clone())
         }
         None => {
-            let settings = settings::of(host, options).await?;
+            let settings = settings::of(ways, host, options).await?;
             let user = Some(settings.user.clone());
             let client = client::connect(ways, &settings, options, &prompt).await?;
             (Link::Ssh(Box::new(client)), user)

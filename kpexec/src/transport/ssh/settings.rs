@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::{Error, Host, Options, config_file};
+use super::{Error, Host, Options, Ways, config_file};
 
 /// How long a host may take to answer, unless ConnectTimeout says otherwise.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -62,14 +62,14 @@ pub(super) enum Strict {
 ///
 /// # Errors
 /// When the configuration cannot be read.
-pub(super) async fn of(host: &Host, options: &Options) -> Result<Settings, Error> {
+pub(super) async fn of(ways: &Ways, host: &Host, options: &Options) -> Result<Settings, Error> {
     let by_name = ask(&host.name, options).await?;
     let name = host_of(&host.name);
     if host.name == host.address {
         return Ok(Settings::new(name, &by_name));
     }
-    let nobody = ask(NOBODY, options).await?;
-    if without_names(&by_name) == without_names(&nobody)
+    let nobody = ways.nobody.get_or_try_init(|| ask(NOBODY, options));
+    if without_names(&by_name) == without_names(nobody.await?)
         && value(&by_name, "hostname") == Some(name)
     {
         let by_address = ask(&host.address, options).await?;

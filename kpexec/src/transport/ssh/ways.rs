@@ -1,4 +1,5 @@
-//! Jump hosts that have let us in, for all nodes that are behind them.
+//! What the nodes of one run have in common: jump hosts that have let us in, and what ssh_config(5) says
+//! of every host.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,15 +8,20 @@ use tokio::sync::OnceCell;
 
 use super::Error;
 use super::client::Client;
+use super::settings::Pairs;
 use crate::turns::Turns;
 
 /// How many nodes are connected to at once through one jump host: sshd's MaxSessions and MaxStartups are
 /// its users' as well.
 const AT_ONCE: usize = 4;
 
-/// Connections to jump hosts.
+/// Connections to jump hosts, and what is asked once for all nodes.
 #[derive(Default)]
-pub struct Ways(Mutex<BTreeMap<String, Arc<Way>>>);
+pub struct Ways {
+    jumps: Mutex<BTreeMap<String, Arc<Way>>>,
+    /// The settings of a host that nobody's configuration means.
+    pub(super) nobody: OnceCell<Pairs>,
+}
 
 /// One of them.
 pub(super) struct Way {
@@ -27,7 +33,7 @@ pub(super) struct Way {
 impl Ways {
     /// The way by these jump hosts, separated by commas.
     pub(super) fn by(&self, jump: &str) -> Arc<Way> {
-        let mut ways = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ways = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
         let way = ways.entry(jump.to_owned()).or_insert_with(|| {
             Arc::new(Way {
                 client: OnceCell::new(),
