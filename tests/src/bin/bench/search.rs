@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use kpexec_tests::cluster::{Laptop, PodSpec};
-use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
+use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, public_key};
 use kpexec_tests::{Cluster, ClusterSpec, Kind, Node, cache};
 use serde_json::{Value, json};
 
@@ -37,30 +37,22 @@ pub(crate) fn rows() -> Vec<Row> {
     eprintln!("bench: starting a cluster of {NODES} nodes, {DEAD} of them dead");
     let cluster = Cluster::start(&ClusterSpec::of(&[Kind::Containerd22]));
     let laptop = cluster.laptop();
-    make_key(&laptop.node, KEY);
+    let _sshd = cluster.let_in(&laptop.node);
     let key = public_key(&laptop.node, KEY);
-    let mut sshds = Vec::new();
-    let mut known_hosts = String::new();
-    let mut serve = |node: &Node, address: Ipv4Addr| {
+    let mut known_hosts = laptop.node.read(KNOWN_HOSTS);
+    let mut alive = Vec::new();
+    let mut nodes = Vec::new();
+    for number in 0..ALIVE {
+        let node = Node::start();
+        let address = cluster.attach(&node);
         node.cnsenter(["--version"]).ok();
-        let sshd = Sshd::start(node);
+        let sshd = Sshd::start(&node);
         sshd.authorize("root", &key);
         let _ = writeln!(known_hosts, "{address} {}", sshd.host_key());
-        sshds.push((node.clone(), sshd));
-    };
-    let worker = &cluster.workers[0];
-    serve(&worker.node, worker.address);
-    let mut nodes: Vec<_> = (0..ALIVE)
-        .map(|number| {
-            let node = Node::start();
-            let address = cluster.attach(&node);
-            serve(&node, address);
-            Known {
-                name: format!("alive-{number}"),
-                address,
-            }
-        })
-        .collect();
+        alive.push((node, sshd));
+        let name = format!("alive-{number}");
+        nodes.push(Known { name, address });
+    }
     laptop.node.write(KNOWN_HOSTS, known_hosts);
     nodes.extend(dead(&laptop));
     let list = json!({
@@ -72,7 +64,7 @@ pub(crate) fn rows() -> Vec<Row> {
 
     // Nobody has seen this pod where it is: its node is asked last.
     let shop = cluster.namespace();
-    shop.run(&PodSpec::sleeper("web").on(&worker.name));
+    shop.run(&PodSpec::sleeper("web").on(&cluster.workers[0].name));
     cluster.api_server().kill();
     let kpexec = cache::kpexec().display().to_string();
     let words = [&kpexec, "-n", &shop.name, "--ssh", "web", "--", "true"];
