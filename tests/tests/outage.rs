@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kpexec_tests::cluster::{Laptop, Namespace, PodSpec};
 use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
-use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Output, eventually};
+use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Node, Output, eventually};
 use serde_json::json;
 
 /// A cluster whose nodes have an sshd, and a laptop whose user they let in.
@@ -18,15 +18,18 @@ struct Story<'a> {
 
 const WAYS: [&str; 2] = ["--ssh", "--ssh=auto"];
 
+/// A machine's key, which is for kpexec alone: more is not needed.
+fn forced_key(machine: &Node) -> String {
+    let forced = "command=\"cnsenter session --from-ssh-original-command\",restrict";
+    format!("{forced} {}", public_key(machine, KEY))
+}
+
 impl<'a> Story<'a> {
     fn begin(cluster: &'a Cluster) -> Self {
         let laptop = cluster.laptop();
         let sshds = cluster.let_in(&laptop.node);
-        // A key for kpexec alone is enough.
-        let forced = "command=\"cnsenter session --from-ssh-original-command\",restrict";
-        let key = public_key(&laptop.node, KEY);
         for sshd in &sshds {
-            sshd.authorize("root", &format!("{forced} {key}"));
+            sshd.authorize("root", &forced_key(&laptop.node));
         }
         Self {
             cluster,
@@ -200,6 +203,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
         &["--ssh", "-c", "none", "web", "--", "true"],
         &["container none of pod web does not run on node-1; there are: "],
     );
+    nothing_is_sent_while_looking(&story);
     one_jump_host_is_entered_once(&story);
     story.cluster.cut(cluster.worker("node-2").address);
     let silent = ["answered (node-1); these did not: node-2: "];
@@ -210,6 +214,22 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
         &["--ssh", "web", "--", "true"],
         &["no node of this cluster is known"],
     );
+}
+
+/// `--push` is for the node that has the pod, and none is known to have it.
+fn nothing_is_sent_while_looking(story: &Story) {
+    let node = &story.cluster.worker("node-2").node;
+    let places = ["/usr/local/sbin/cnsenter", "/usr/local/sbin/away"];
+    node.command(["mv", places[0], places[1]]).ok();
+    story.refuses(
+        &["--ssh", "--push", "unseen", "--", "true"],
+        &[
+            "these did not: node-2: cnsenter is not installed there",
+            "nothing is sent while looking",
+            "--node node-2 --push",
+        ],
+    );
+    node.command(["mv", places[1], places[0]]).ok();
 }
 
 /// Whoever may not do it through the API server is told so, and does not come by another way.
@@ -239,7 +259,7 @@ fn all_answers_have_one_limit(story: &Story) {
     let far = story.cluster.far(Duration::from_millis(1500));
     machine.write(KNOWN_HOSTS, story.laptop.node.read(KNOWN_HOSTS));
     make_key(machine, KEY);
-    let keys = [&story.laptop.node, machine].map(|node| public_key(node, KEY));
+    let keys = [&story.laptop.node, machine].map(forced_key);
     for sshd in &story.sshds {
         sshd.authorize("root", &keys.join("\n"));
     }

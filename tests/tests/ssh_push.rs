@@ -90,7 +90,7 @@ fn greeting(oldest: u32, newest: u32) -> Vec<u8> {
 
 #[test]
 fn ours_runs_where_there_is_none_and_leaves_no_file() {
-    let bed = bed();
+    let bed = &empty_bed();
     let node = &bed.shop.node;
     let without = bed.kpexec(["web", "--", "id"]).run();
     refused(&without, 1, &["cnsenter is not installed on", "--push"]);
@@ -411,6 +411,7 @@ fn what_is_changed_on_its_way_is_not_run() {
     };
     let output = by("/usr/local/bin/change {node}");
     refused(&output, 1, &["did not arrive at", "is not run", "SHA-256"]);
+    eventually("nothing is left", || left(&bed.shop.node).is_empty());
     let output = by("ssh -T root@{node}");
     assert_eq!(
         (output.code, output.out().as_str()),
