@@ -72,7 +72,7 @@ pub async fn start(
     let size = request.io.tty.then(session::size).flatten();
     let encoded = request.for_cnsenter(target, false, size);
     let encoded = encoded.encode_for(Reader::Shell)?;
-    let stream = node.open(&encoded.words, &report).await?;
+    let stream = node.open(&encoded.words, &report, trace).await?;
     trace.step(|| format!("cnsenter {}", encoded.words.join(" ")));
     let options = Options {
         io: request.io,

@@ -62,12 +62,13 @@ fn left(node: &Node) -> String {
 
 /// What is on the node once somebody has logged in, which changes the title of sshd.
 fn quiet(bed: &SshBed) -> Snapshot {
-    refused(&bed.kpexec(["web", "--", "id"]).run(), 1, &["--push"]);
+    ended(&bed.kpexec(["web", "--", "id"]).run(), 1, &["--push"]);
     bed.shop.node.snapshot()
 }
 
+/// It ended like this, with nothing of the command's, and this was said.
 #[track_caller]
-fn refused(output: &Output, code: i32, told: &[&str]) {
+fn ended(output: &Output, code: i32, told: &[&str]) {
     assert_eq!(output.code, code, "{output}");
     assert!(output.stdout.is_empty(), "{output}");
     let said = output.err();
@@ -93,7 +94,7 @@ fn ours_runs_where_there_is_none_and_leaves_no_file() {
     let bed = &empty_bed();
     let node = &bed.shop.node;
     let without = bed.kpexec(["web", "--", "id"]).run();
-    refused(&without, 1, &["cnsenter is not installed on", "--push"]);
+    ended(&without, 1, &["cnsenter is not installed on", "--push"]);
 
     let output = pushed(bed, "root", &["sh", "-c", "hostname; id -u; exit 3"]).run();
     assert_eq!(
@@ -102,6 +103,16 @@ fn ours_runs_where_there_is_none_and_leaves_no_file() {
         "{output}"
     );
     assert_eq!(output.err(), "command terminated with exit code 3\n");
+    let steps = bed.kpexec(["-v", &push(), "web", "--", "true"]).run();
+    ended(
+        &steps,
+        0,
+        &[
+            "] sent ",
+            "/cnsenter to /run/kpexec-",
+            "] removed /run/kpexec-",
+        ],
+    );
     let by_environment = bed.kpexec(["web", "--", "hostname"]);
     let by_environment = by_environment.env("KPEXEC_PUSH", cache::cnsenter());
     assert_eq!(by_environment.ok(), "web");
@@ -152,7 +163,7 @@ fn the_one_that_came_with_kpexec_is_found() {
         laptop.command(words)
     };
     let none = run().run();
-    refused(
+    ended(
         &none,
         1,
         &[
@@ -196,11 +207,11 @@ fn sudo_and_doas_have_to_allow_any_program() {
         "password is required",
         "NOPASSWD: ALL",
     ];
-    refused(&pushed(&bed, "narrow", &["id"]).run(), 1, told);
+    ended(&pushed(&bed, "narrow", &["id"]).run(), 1, told);
     // An old one, which it does allow.
     node.write("/usr/local/greeting", greeting(0, 0));
     node.program("greeter", "/usr/local/sbin/cnsenter");
-    refused(&pushed(&bed, "narrow", &["id"]).run(), 1, told);
+    ended(&pushed(&bed, "narrow", &["id"]).run(), 1, told);
     eventually("nothing is left", || left(node).is_empty());
     node.command(["rm", "/usr/local/sbin/cnsenter"]).ok();
 
@@ -214,7 +225,7 @@ fn sudo_and_doas_have_to_allow_any_program() {
     let run = |user| bed.kpexec_as(user, ["--ssh-sudo=doas", &push, "web", "--", "id", "-u"]);
     assert_eq!(run("dora").ok(), "0");
     let told = ["doas does not run the cnsenter that is sent", "any program"];
-    refused(&run("nora").run(), 1, &told);
+    ended(&run("nora").run(), 1, &told);
     eventually("nothing is left", || left(node).is_empty());
 
     // A password is asked for on a terminal.
@@ -239,7 +250,7 @@ fn one_of_another_protocol_is_left_as_it_is() {
     for (oldest, newest) in [(0, 0), (PROTOCOL + 1, PROTOCOL + 2)] {
         node.write("/usr/local/greeting", greeting(oldest, newest));
         let without = bed.kpexec(["web", "--", "id"]).run();
-        refused(
+        ended(
             &without,
             1,
             &["cnsenter 7.8.9 on the node speaks", "--push"],
@@ -257,7 +268,7 @@ fn one_of_another_protocol_is_left_as_it_is() {
     bed.laptop.program("greeter", "/usr/local/greeter");
     let words = ["--push=/usr/local/greeter", "web", "--", "id"];
     let told = ["/usr/local/greeter is cnsenter 7.8.9", "--push=FILE"];
-    refused(&bed.kpexec(words).run(), 1, &told);
+    ended(&bed.kpexec(words).run(), 1, &told);
     eventually("nothing is left", || left(node).is_empty());
 }
 
@@ -278,7 +289,7 @@ fn what_would_not_run_is_not_sent() {
         ("/usr/local/none", "none of /usr/local/none is there"),
     ] {
         let words = [&format!("--push={file}"), "web", "--", "id"];
-        refused(&bed.kpexec(words).run(), 1, &[told]);
+        ended(&bed.kpexec(words).run(), 1, &[told]);
     }
 }
 
@@ -314,7 +325,7 @@ fn the_next_place_is_taken() {
     assert_eq!(used(), "/home/plain/kpexec-");
     node.command(["chown", "daemon", "/home/plain"]).ok();
     let nowhere = pushed(&bed, "plain", &["id"]).run();
-    refused(
+    ended(
         &nowhere,
         1,
         &[
@@ -351,7 +362,7 @@ fn a_link_in_the_folders_place_is_not_followed() {
         "for last; do :; done; ln -s /usr/local/elsewhere \"$last\"; exec /bin/mkdir \"$@\"";
     let _sshd = tricked(&bed, &[("mkdir", plant)]);
     let output = pushed(&bed, "root", &["id"]).run();
-    refused(
+    ended(
         &output,
         1,
         &["has no place", "/dev/shm cannot be written to"],
@@ -387,7 +398,7 @@ fn a_part_of_it_is_removed_whoever_ends() {
     node.command(["pkill", "-KILL", "-f", "^sshd: root@notty"])
         .ok();
     eventually("nothing is left", || left(node).is_empty());
-    refused(&client.wait(), 1, &["cannot send cnsenter to"]);
+    ended(&client.wait(), 1, &["cannot send cnsenter to"]);
     before.assert_same(node);
 }
 
@@ -410,7 +421,7 @@ fn what_is_changed_on_its_way_is_not_run() {
         bed.kpexec_to(&host, words).run()
     };
     let output = by("/usr/local/bin/change {node}");
-    refused(&output, 1, &["did not arrive at", "is not run", "SHA-256"]);
+    ended(&output, 1, &["did not arrive at", "is not run", "SHA-256"]);
     eventually("nothing is left", || left(&bed.shop.node).is_empty());
     let output = by("ssh -T root@{node}");
     assert_eq!(

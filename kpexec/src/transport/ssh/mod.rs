@@ -31,6 +31,7 @@ pub use ways::Ways;
 
 use super::Duplex;
 use crate::report::Report;
+use crate::trace::Trace;
 use client::Client;
 use greeting::{Ended, Until};
 use process::Process;
@@ -167,13 +168,18 @@ impl Connection {
     ///
     /// # Errors
     /// When it does not greet; what is known of the reason.
-    pub async fn open(mut self, words: &[String], report: &Report) -> Result<Duplex, Error> {
+    pub async fn open(
+        mut self,
+        words: &[String],
+        report: &Report,
+        trace: &Trace,
+    ) -> Result<Duplex, Error> {
         let installed = self.greet(INSTALLED, words).await;
         let process = match self.push.clone() {
             Push::Never => installed?,
             push => match push::of_use(installed).await? {
                 Some(process) => process,
-                None => self.greet_pushed(&push, words, report).await?,
+                None => self.greet_pushed(&push, words, report, trace).await?,
             },
         };
         Ok(process.into_duplex(self.by(), self.link))

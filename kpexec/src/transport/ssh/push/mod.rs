@@ -16,6 +16,7 @@ use super::process::Process;
 use super::{Connection, greeting};
 use crate::report::Report;
 use crate::session;
+use crate::trace::Trace;
 use program::Program;
 use upload::Upload;
 
@@ -75,6 +76,7 @@ impl Connection {
         push: &Push,
         words: &[String],
         report: &Report,
+        trace: &Trace,
     ) -> Result<Process, super::Error> {
         let host = self.host.clone();
         report.step(format_args!("sending cnsenter to {host}…"));
@@ -83,10 +85,12 @@ impl Connection {
         let mut upload = Upload::begin(process, &host).await?;
         let program = Program::find(push, upload.machine(), &host)?;
         let path = upload.send(&program).await?;
+        trace.step(|| format!("sent {} to {path}", program.path.display()));
         let greeted = self.greet(&path, words).await;
         // It runs or it will not: its file is of no use any more.
-        if let Err(path) = upload.remove().await {
-            report.note(&format!("{path} may be left on {host}: remove it there"));
+        match upload.remove().await {
+            Ok(()) => trace.step(|| format!("removed {path}")),
+            Err(path) => report.note(&format!("{path} may be left on {host}: remove it there")),
         }
         let mut process = greeted.map_err(refused)?;
         match greeting::hello(&mut process).await {
