@@ -5,7 +5,8 @@
 //! An array with one object for each container. Always there: `id`, `runtime` (`containerd`,
 //! `cri-o`, `docker`, `podman`, `oci`, `-`), `state` (`running`, `paused`, `created`, `exited`,
 //! `unknown`), `sandbox` (true only under `-a`), `source`. Where known: `name` (the runtime's own, or
-//! the container's in its pod), `pod` (`namespace`, `name`, `uid`), `pid`, `image`, `created` (RFC
+//! the container's in its pod), `pod` (`namespace`, `name`, `uid`, and `defaultContainer`, which its
+//! annotation names), `pid`, `image`, `created` (RFC
 //! 3339), `handler`, `runtimeNamespace` (containerd's), `owner` (uid of a rootless container's
 //! user), `exitCode`, `exitedAt` (RFC 3339). Unknown fields are left out. Text is as the runtime has
 //! it, escaped as the format wants it.
@@ -128,11 +129,14 @@ struct Row<'a> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct PodRow<'a> {
     namespace: &'a str,
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     uid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_container: Option<&'a str>,
 }
 
 impl<'a> From<&'a Container> for Row<'a> {
@@ -148,6 +152,7 @@ impl<'a> From<&'a Container> for Row<'a> {
                 namespace: &p.namespace,
                 name: &p.name,
                 uid: p.uid.as_deref(),
+                default_container: c.pod_default.as_deref(),
             }),
             runtime: c.runtime,
             state: c.state.name(),

@@ -118,6 +118,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     shop.run(&PodSpec::sleeper("late").on("node-2"));
     shop.run(&PodSpec::sleeper("unseen").on("node-2"));
     let young = story.deploy("young");
+    run_pairs(shop);
     shop.kubectl(["delete", "pod", "moving", "--now"]).ok();
     shop.run(&PodSpec::sleeper("moving").on("node-2"));
     cluster
@@ -185,6 +186,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     cluster.worker("node-2").kubelet.kill();
     seen_and_unseen();
     twins_are_not_entered(&story);
+    pairs_are_entered_where_an_annotation_says(&story);
     for worker in &cluster.workers {
         worker.containerd.kill();
     }
@@ -204,6 +206,8 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
         &["container none of pod web does not run on node-1; there are: "],
     );
     nothing_is_sent_while_looking(&story);
+    // containerd alone knew of annotations.
+    story.refuses(&["--ssh", "pair-node-1", "--", "true"], &WHICH);
     one_jump_host_is_entered_once(&story);
     story.cluster.cut(cluster.worker("node-2").address);
     let silent = ["answered (node-1); these did not: node-2: "];
@@ -301,6 +305,56 @@ fn one_jump_host_is_entered_once(story: &Story) {
         1,
         "{log}"
     );
+}
+
+/// What is said of several containers if none of them is known to be the one.
+const WHICH: [&str; 3] = [
+    "has several containers",
+    "only the API server knows which of them is its first: ",
+    "-c NAME",
+];
+
+/// Pods of two containers on both nodes, whose annotation names the second, and one without any.
+fn run_pairs(shop: &Namespace<'_>) {
+    for node in ["node-1", "node-2"] {
+        let name = format!("pair-{node}");
+        let pod = PodSpec::sleeper(&name).container("second").on(node);
+        let mut pod = pod.manifest();
+        let annotation = "kubectl.kubernetes.io/default-container";
+        pod["metadata"]["annotations"] = json!({ annotation: "second" });
+        shop.apply(&pod.to_string());
+        shop.wait("condition=Ready", &format!("pod/{name}"));
+    }
+    shop.run(&PodSpec::sleeper("plain").container("second").on("node-1"));
+}
+
+/// Pods that were never seen: their nodes know what annotations say, of both containerds.
+fn pairs_are_entered_where_an_annotation_says(story: &Story) {
+    for way in WAYS {
+        for pod in ["pair-node-1", "pair-node-2"] {
+            let words = ["-v", way, pod, "--", "hostname"];
+            let output = story.kpexec(&words);
+            assert_eq!(output.out().trim(), pod, "{output}");
+            let said = output.err();
+            assert!(said.contains("--container=second"), "{output}");
+            // kubectl has nothing to say of what an annotation wants.
+            assert!(!said.contains("Defaulted"), "{output}");
+        }
+        story.refuses(&[way, "plain", "--", "true"], &WHICH);
+        let named = ["-c", "plain", way, "plain", "--", "hostname"];
+        assert_eq!(story.kpexec(&named).out(), "plain\n");
+    }
+    // Whichever of its APIs containerd is asked by.
+    let endpoint = "--runtime-endpoint=/run/containerd/containerd.sock";
+    for worker in &story.cluster.workers {
+        let pod = format!("--pod={}/pair-{}", story.shop.name, worker.name);
+        for runtime in ["--runtime=containerd", "--runtime=cri"] {
+            let words = ["ls", "-o", "json", runtime, endpoint, &pod];
+            let listed = worker.node.cnsenter(words).ok();
+            let told = listed.matches("\"defaultContainer\": \"second\"").count();
+            assert_eq!(told, 2, "{runtime}: {listed}");
+        }
+    }
 }
 
 /// Two pods of one name, as there may be while a node is believed to be dead.

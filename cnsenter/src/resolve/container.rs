@@ -22,6 +22,8 @@ pub struct Container {
     pub name: Option<String>,
     /// Its place in Kubernetes, from the runtime's labels.
     pub pod: Option<Pod>,
+    /// The container of its pod that an annotation of that names for people to enter, if a source said.
+    pub pod_default: Option<String>,
     /// The image it was made of, if a source said.
     pub image: Option<String>,
     /// When it was made, in seconds since the epoch, if a source said.
@@ -52,6 +54,7 @@ impl Container {
             handler: None,
             name: None,
             pod: None,
+            pod_default: None,
             image: None,
             created: None,
             owner: 0,

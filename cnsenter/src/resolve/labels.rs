@@ -1,8 +1,13 @@
 //! What runtimes write beside a container: annotations of its spec, labels of its record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
 
 use super::{Container, Pod, Runtime};
+
+/// The annotation of a pod that names one of its containers for people to enter.
+const DEFAULT: &str = "kubectl.kubernetes.io/default-container";
 
 /// What the annotations or labels of one container say of it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -60,6 +65,36 @@ pub(super) fn read(map: &BTreeMap<String, String>) -> Labels {
     }
 }
 
+/// The container that a pod's own annotations name for people to enter.
+pub(super) fn default_of(annotations: &HashMap<String, String>) -> Option<String> {
+    annotations
+        .get(DEFAULT)
+        .filter(|name| !name.is_empty())
+        .cloned()
+}
+
+/// The same of what containerd's CRI plugin keeps of a sandbox, as JSON: only there are the pod's
+/// annotations.
+pub(super) fn default_in(metadata: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Versioned {
+        metadata: Metadata,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Metadata {
+        config: Config,
+    }
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(default)]
+        annotations: HashMap<String, String>,
+    }
+    let versioned: Versioned = serde_json::from_slice(metadata).ok()?;
+    default_of(&versioned.metadata.config.annotations)
+}
+
 impl Labels {
     /// Fills in what `container` does not know yet.
     pub(super) fn fill(self, container: &mut Container) {
@@ -109,6 +144,22 @@ mod tests {
         ]));
         assert_eq!(crio.pod, Some(pod));
         assert_eq!(crio.runtime, Some(Runtime::CriO));
+    }
+
+    #[test]
+    fn a_pods_annotation_names_its_default() {
+        let metadata = |annotations: &str| {
+            let text = format!(
+                r#"{{"Version":"v1","Metadata":{{"ID":"1","Config":{{"hostname":"x"{annotations}}}}}}}"#
+            );
+            default_in(text.as_bytes())
+        };
+        let named = format!(r#","annotations":{{"a":"b","{DEFAULT}":"app"}}"#);
+        assert_eq!(metadata(&named).as_deref(), Some("app"));
+        assert_eq!(metadata(&named.replace("app", "")), None);
+        assert_eq!(metadata(""), None);
+        assert_eq!(metadata(r#","annotations":7"#), None);
+        assert_eq!(default_in(b"\xff"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(super) fn fill(container: &mut Container, other: Container) {
     let ended = !is_live(&other) && !matches!(other.state, State::Unknown);
     container.name = container.name.take().or(other.name);
     container.pod = container.pod.take().or(other.pod);
+    container.pod_default = container.pod_default.take().or(other.pod_default);
     container.image = container.image.take().or(other.image);
     container.created = container.created.or(other.created);
     container.handler = container.handler.take().or(other.handler);

@@ -27,6 +27,8 @@ pub use state_dir::{
 };
 pub use trust::Error as TrustError;
 
+use std::collections::HashMap;
+
 use nix::unistd::Pid;
 
 use crate::hostproc::{self, HostProc};
@@ -165,6 +167,7 @@ fn check(proc: &HostProc, container: &Container, process: &hostproc::Process) ->
 pub fn list(proc: &HostProc, lookup: &Lookup, all: bool) -> Result<Listing, Error> {
     let ctx = Context::new(proc, lookup)?;
     let mut listing = everything::everything(&ctx, all)?;
+    tell_defaults(&mut listing.containers);
     listing
         .containers
         .retain(|c| all || !c.sandbox && !matches!(c.state, State::Exited { .. } | State::Unknown));
@@ -172,6 +175,26 @@ pub fn list(proc: &HostProc, lookup: &Lookup, all: bool) -> Result<Listing, Erro
         .containers
         .sort_by(|a, b| (&a.pod, &a.name, &a.id).cmp(&(&b.pod, &b.name, &b.id)));
     Ok(listing)
+}
+
+/// What sandboxes know of their pods is told of each container in them.
+fn tell_defaults(containers: &mut [Container]) {
+    let place = |c: &Container| {
+        let pod = c.pod.as_ref()?;
+        Some((
+            c.owner,
+            pod.namespace.clone(),
+            pod.name.clone(),
+            pod.uid.clone(),
+        ))
+    };
+    let of_sandboxes = containers.iter().filter(|c| c.sandbox);
+    let known = of_sandboxes.filter_map(|c| Some((place(c)?, c.pod_default.clone()?)));
+    let known: HashMap<_, _> = known.collect();
+    for container in containers {
+        let default = place(container).and_then(|place| known.get(&place));
+        container.pod_default = default.cloned();
+    }
 }
 
 /// `pid:N`: nothing is known but the process.

@@ -50,7 +50,8 @@ pub enum Error {
     },
     /// Which one is first, the API server alone knows.
     #[error(
-        "pod {pod} has several containers, and only the API server knows which is meant: {all}"
+        "pod {pod} has several containers, and only the API server knows which of them is its first: \
+         {all}"
     )]
     Which {
         /// The pod.

@@ -19,6 +19,8 @@ pub(super) struct Container {
 pub(super) struct Pod {
     pub(super) name: String,
     pub(super) uid: String,
+    /// The container that its annotation names, if the node knows that.
+    pub(super) default: Option<String>,
     pub(super) containers: Vec<Container>,
 }
 
@@ -34,10 +36,12 @@ struct Row {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct RowPod {
     namespace: String,
     name: String,
     uid: Option<String>,
+    default_container: Option<String>,
 }
 
 /// The words that have cnsenter list them.
@@ -56,24 +60,27 @@ pub(super) fn read(
     names: &Names,
 ) -> Result<Vec<Pod>, serde_json::Error> {
     let rows: Vec<Row> = serde_json::from_slice(text)?;
-    let mut pods: BTreeMap<(String, String), Vec<Container>> = BTreeMap::new();
+    let mut pods: BTreeMap<(String, String), (Option<String>, Vec<Container>)> = BTreeMap::new();
     for row in rows {
         let Some(pod) = row.pod else { continue };
         if row.sandbox || row.state != "running" {
             continue;
         }
         if pod.namespace == namespace && names.include(&pod.name) {
-            let containers = pods.entry((pod.name, pod.uid.unwrap_or_default()));
-            containers.or_default().push(Container {
+            let entry = pods.entry((pod.name, pod.uid.unwrap_or_default()));
+            let (default, containers) = entry.or_default();
+            *default = default.take().or(pod.default_container);
+            containers.push(Container {
                 name: row.name.unwrap_or_default(),
                 id: format!("{}://{}", row.runtime, row.id),
             });
         }
     }
     let pods = pods.into_iter();
-    let pods = pods.map(|((name, uid), containers)| Pod {
+    let pods = pods.map(|((name, uid), (default, containers))| Pod {
         name,
         uid,
+        default,
         containers,
     });
     Ok(pods.collect())
@@ -88,7 +95,8 @@ mod tests {
         {"id": "1", "name": "app", "runtime": "containerd", "state": "running", "sandbox": false,
          "pod": {"namespace": "shop", "name": "web-0", "uid": "u"}, "source": "x", "pid": 7},
         {"id": "2", "name": "log", "runtime": "containerd", "state": "running", "sandbox": false,
-         "pod": {"namespace": "shop", "name": "web-0", "uid": "u"}, "source": "x"},
+         "pod": {"namespace": "shop", "name": "web-0", "uid": "u", "defaultContainer": "log"},
+         "source": "x"},
         {"id": "3", "name": "old", "runtime": "containerd", "state": "exited", "sandbox": false,
          "pod": {"namespace": "shop", "name": "web-0", "uid": "u"}, "source": "x"},
         {"id": "4", "runtime": "containerd", "state": "running", "sandbox": true,
@@ -111,6 +119,7 @@ mod tests {
         let [pod] = &pods[..] else { panic!("{pods:?}") };
         let ids: Vec<_> = pod.containers.iter().map(|c| c.id.as_str()).collect();
         assert_eq!(ids, ["containerd://1", "containerd://2"]);
+        assert_eq!(pod.default.as_deref(), Some("log"));
 
         let set = Names::of(&Named::parse("sts/web").unwrap()).unwrap();
         assert_eq!(words("shop", &set), ["ls", "-o", "json"]);

@@ -273,7 +273,9 @@ impl Search<'_> {
         })
     }
 
-    /// As kubectl chooses; what only the API server knows is remembered, or asked of the user.
+    /// As kubectl chooses. Which one is first in its pod's spec no node knows: containers that begin again
+    /// are younger, and a sidecar among the init containers is older and looks like any other. So that is
+    /// remembered, or asked of the user.
     fn container(
         &self,
         pod: &listed::Pod,
@@ -293,11 +295,14 @@ impl Search<'_> {
                 all: all(),
             });
         }
-        let default = remembered.and_then(|pod| {
-            let first = pod.containers.first().map(|container| &container.name);
-            pod.default.as_ref().or(first)
-        });
-        if let Some(container) = default.and_then(|name| named(name)) {
+        // The annotation may have been changed since: what the node says is younger.
+        let annotated = pod.default.as_ref();
+        let annotated = annotated.or_else(|| remembered.and_then(|pod| pod.default.as_ref()));
+        if let Some(container) = annotated.and_then(|name| named(name)) {
+            return Ok(container);
+        }
+        let first = remembered.and_then(|pod| pod.containers.first());
+        if let Some(container) = first.and_then(|first| named(&first.name)) {
             if pod.containers.len() > 1 {
                 self.report.note(&format!(
                     "Defaulted container {:?} out of: {}",

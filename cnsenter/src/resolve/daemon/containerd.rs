@@ -21,6 +21,9 @@ use super::question::Question;
 use super::wire::{MESSAGE_LIMIT, channel, failed, told_by};
 use crate::spec::Spec;
 
+/// What the CRI plugin keeps beside a sandbox.
+const SANDBOX: &str = "io.cri-containerd.sandbox.metadata";
+
 /// The longest of containerd's namespaces' and containers' names.
 const MAX_NAME: usize = 255;
 
@@ -127,6 +130,8 @@ fn read(record: Record, namespace: &str) -> Container {
         container.spec = Some(spec);
     }
     labels::read(&record.labels.into_iter().collect()).fill(&mut container);
+    let metadata = record.extensions.get(SANDBOX);
+    container.pod_default = metadata.and_then(|any| labels::default_in(&any.value));
     container
 }
 

@@ -117,6 +117,7 @@ async fn sandboxes(
         let mut container = Container::new(&s.id, runtime);
         container.sandbox = true;
         container.created = Some(s.created_at / NANOS);
+        container.pod_default = labels::default_of(&s.annotations);
         container.pod = s.metadata.map(|m| Pod {
             namespace: m.namespace,
             name: m.name,
