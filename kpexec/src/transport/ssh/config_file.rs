@@ -1,5 +1,5 @@
-//! ssh_config(5), where there is no ssh to ask: Host and what is simple. Where a file has Match or
-//! Include, only half of it would be understood, so that is refused.
+//! ssh_config(5), where there is no ssh to ask: Host, Include and what is simple. Where a file has Match,
+//! only half of it would be understood, so that is refused.
 
 use std::fs;
 use std::io;
@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use super::known_hosts::matches_list;
 use super::settings::Pairs;
 use super::{Error, Options};
+
+/// How deep files may include one another, as with ssh.
+const MAX_DEPTH: usize = 16;
 
 /// Keys that ssh looks for by itself, in ~/.ssh.
 const IDENTITIES: [&str; 3] = ["id_rsa", "id_ecdsa", "id_ed25519"];
@@ -31,22 +34,29 @@ pub(super) fn read(name: &str, options: &Options) -> Result<Pairs, Error> {
     for identity in &options.identities {
         add("identityfile", Some(identity.display().to_string()));
     }
-    let usual = std::env::home_dir().map(|home| home.join(".ssh/config"));
-    if let Some(file) = options.config.clone().or(usual) {
-        let text = match fs::read_to_string(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && options.config.is_none() => {
-                String::new()
-            }
-            text => text.map_err(|source| Error::Config {
-                path: file.clone(),
-                source,
-            })?,
+    let host = host.to_lowercase();
+    let own = std::env::home_dir().map(|home| home.join(".ssh"));
+    let own = own.unwrap_or_default();
+    let mut read = |folder: PathBuf, file: &Path| {
+        let mut reader = Reader {
+            host: &host,
+            folder,
+            pairs: &mut pairs,
         };
-        let found = parse(&text, host);
-        pairs.extend(found.map_err(|keyword| Error::Keyword {
-            path: file.clone(),
-            keyword,
-        })?);
+        reader.file(file, 0)
+    };
+    match &options.config {
+        Some(file) => read(own, file)?,
+        None => {
+            let global = global_folder();
+            for file in [own.join("config"), global.join("ssh_config")] {
+                // Nobody needs to have one.
+                if file.exists() {
+                    let folder = file.parent().map(Path::to_owned);
+                    read(folder.unwrap_or_default(), &file)?;
+                }
+            }
+        }
     }
     add_usual(&mut pairs);
     Ok(pairs)
@@ -83,34 +93,91 @@ fn global_folder() -> PathBuf {
     }
 }
 
-/// What a file says of a host, or the keyword that it cannot be understood for.
-fn parse(text: &str, host: &str) -> Result<Pairs, String> {
-    let host = host.to_lowercase();
-    let mut pairs = Pairs::new();
-    let mut is_meant = true;
-    for line in text.lines() {
-        let line = line.trim();
-        let Some(end) = line.find(|c: char| c.is_whitespace() || c == '=') else {
-            continue;
+/// What files say of a host, as far as they are read.
+struct Reader<'a> {
+    host: &'a str,
+    /// Where files are that are included by a relative path.
+    folder: PathBuf,
+    pairs: &'a mut Pairs,
+}
+
+impl Reader<'_> {
+    /// Reads a file that begins within `depth` others.
+    fn file(&mut self, path: &Path, depth: usize) -> Result<(), Error> {
+        let bad = |source| Error::Config {
+            path: path.to_owned(),
+            source,
         };
-        let (keyword, value) = line.split_at(end);
-        let value = value.trim_start_matches(|c: char| c.is_whitespace() || c == '=');
-        match keyword.to_lowercase().as_str() {
-            comment if comment.starts_with('#') => {}
-            "host" => is_meant = matches_list(value.split_whitespace(), &host),
-            "match" | "include" => return Err(keyword.to_owned()),
-            keyword if is_meant => {
-                let value = value.trim_matches('"');
-                let value = match keyword {
-                    "hostname" => value.replace("%h", &host),
-                    _ => value.to_owned(),
-                };
-                pairs.push((keyword.to_owned(), value));
-            }
-            _ => {}
+        if depth > MAX_DEPTH {
+            return Err(bad(io::Error::other(
+                "too many files include one another; Include leads in a circle",
+            )));
         }
+        let text = fs::read_to_string(path).map_err(bad)?;
+        let mut is_meant = true;
+        for (keyword, value) in text.lines().filter_map(split) {
+            match keyword.to_lowercase().as_str() {
+                "host" => is_meant = matches_list(value.split_whitespace(), self.host),
+                "match" => {
+                    return Err(Error::Keyword {
+                        path: path.to_owned(),
+                        keyword: keyword.to_owned(),
+                    });
+                }
+                "include" if is_meant => {
+                    let patterns = shlex::split(value)
+                        .ok_or_else(|| bad(io::Error::other("a quote is not closed")))?;
+                    for pattern in patterns {
+                        self.included(&pattern, depth)
+                            .map_err(|error| match error {
+                                Included::Pattern(error) => bad(io::Error::other(error)),
+                                Included::File(error) => error,
+                            })?;
+                    }
+                }
+                keyword if is_meant => {
+                    let value = value.trim_matches('"');
+                    let value = match keyword {
+                        "hostname" => value.replace("%h", self.host),
+                        _ => value.to_owned(),
+                    };
+                    self.pairs.push((keyword.to_owned(), value));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
-    Ok(pairs)
+
+    /// Reads what a path of Include leads to, in the order of the names; nothing is nothing.
+    fn included(&mut self, pattern: &str, depth: usize) -> Result<(), Included> {
+        let (folder, pattern) = match (pattern.strip_prefix("~/"), std::env::home_dir()) {
+            (Some(rest), Some(home)) => (home, rest),
+            _ => (self.folder.clone(), pattern),
+        };
+        let folder = glob::Pattern::escape(&folder.to_string_lossy());
+        let pattern = Path::new(&folder).join(pattern);
+        let files = glob::glob(&pattern.to_string_lossy()).map_err(Included::Pattern)?;
+        for file in files.flatten() {
+            self.file(&file, depth + 1).map_err(Included::File)?;
+        }
+        Ok(())
+    }
+}
+
+/// What may be wrong with an Include.
+enum Included {
+    Pattern(glob::PatternError),
+    File(Error),
+}
+
+/// A line's keyword and value; None of comments and empty lines.
+fn split(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim();
+    let is_space = |c: char| c.is_whitespace() || c == '=';
+    let (keyword, value) = line.split_at(line.find(is_space)?);
+    let value = value.trim_start_matches(is_space);
+    (!keyword.starts_with('#')).then_some((keyword, value))
 }
 
 #[cfg(test)]
@@ -123,31 +190,64 @@ Host node-* !node-9
     User = admin
     IdentityFile \"~/.ssh/my key\"
     HostName %h.example.org
+    Include more/*.conf \"absent file\"
+Host other
+    Include more/*.conf
 Host *
     User everybody
     port=2222
 ";
 
-    fn parsed(host: &str) -> String {
-        let pairs = parse(FILE, host).unwrap();
+    fn read_all(folder: &Path, host: &str) -> Result<String, Error> {
+        let mut pairs = Pairs::new();
+        let mut reader = Reader {
+            host,
+            folder: folder.to_owned(),
+            pairs: &mut pairs,
+        };
+        reader.file(&folder.join("config"), 0)?;
         let lines: Vec<_> = pairs.iter().map(|(k, v)| format!("{k} {v}")).collect();
-        lines.join("; ")
+        Ok(lines.join("; "))
+    }
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("more")).unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
     }
 
     #[test]
-    fn hosts_are_patterns() {
+    fn hosts_are_patterns_and_files_include_others() {
+        let folder = folder(&[
+            ("config", FILE),
+            ("more/b.conf", "Port 2\nHost node-1\n  ProxyJump b\n"),
+            ("more/a.conf", "Port 1\nHost other\n  ProxyJump a\n"),
+            ("more/c.bak", "Port 3\n"),
+        ]);
+        let read = |host| read_all(folder.path(), host).unwrap();
         assert_eq!(
-            parsed("Node-1"),
-            "user admin; identityfile ~/.ssh/my key; hostname node-1.example.org; \
-             user everybody; port 2222"
+            read("node-1"),
+            "user admin; identityfile ~/.ssh/my key; hostname node-1.example.org; port 1; port 2; \
+             proxyjump b; user everybody; port 2222"
         );
-        assert_eq!(parsed("node-9"), "user everybody; port 2222");
+        assert_eq!(read("node-9"), "user everybody; port 2222");
     }
 
     #[test]
     fn nothing_is_understood_by_half() {
-        assert_eq!(parse("match all\n", "a"), Err("match".into()));
-        assert_eq!(parse("Host b\nInclude x\n", "a"), Err("Include".into()));
+        let refused = |text: &str| {
+            let folder = folder(&[("config", text), ("more/bad", "Match all\n")]);
+            read_all(folder.path(), "a").unwrap_err()
+        };
+        for text in ["match all\n", "Include more/bad\n"] {
+            assert!(matches!(refused(text), Error::Keyword { .. }), "{text}");
+        }
+        for text in ["Include config\n", "Include \"a\n", "Include ***\n"] {
+            assert!(matches!(refused(text), Error::Config { .. }), "{text}");
+        }
     }
 
     #[test]
