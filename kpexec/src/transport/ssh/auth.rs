@@ -295,8 +295,14 @@ impl<H: Handler> Door<'_, H> {
             return Ok(false);
         }
         for _ in 0..TRIES {
-            if self.takes(MethodKind::KeyboardInteractive) && self.interactive().await? {
-                return Ok(true);
+            if !self.takes(MethodKind::KeyboardInteractive) {
+                break;
+            }
+            match self.interactive().await? {
+                Answered::Right => return Ok(true),
+                Answered::Wrong => {}
+                // Its patience is better kept for what it does ask.
+                Answered::Nothing => break,
             }
         }
         for _ in 0..TRIES {
@@ -318,13 +324,13 @@ impl<H: Handler> Door<'_, H> {
         Ok(false)
     }
 
-    async fn interactive(&mut self) -> Result<bool, Error> {
+    async fn interactive(&mut self) -> Result<Answered, Error> {
         let user = self.settings.user.clone();
         let begun = self
             .handle
             .authenticate_keyboard_interactive_start(user, None::<String>);
         let mut answer = begun.await;
-        self.tried.push("answers on the terminal".to_owned());
+        let mut outcome = Answered::Nothing;
         loop {
             let asked = match answer {
                 Ok(Answer::InfoRequest {
@@ -332,15 +338,19 @@ impl<H: Handler> Door<'_, H> {
                     prompts,
                     ..
                 }) => (instructions, prompts),
-                Ok(Answer::Success) => return Ok(true),
+                Ok(Answer::Success) => return Ok(Answered::Right),
                 Ok(Answer::Failure {
                     remaining_methods, ..
                 }) => {
                     self.methods = remaining_methods;
-                    return Ok(false);
+                    return Ok(outcome);
                 }
                 Err(_) => return Err(self.shut()),
             };
+            if outcome == Answered::Nothing {
+                self.tried.push("answers on the terminal".to_owned());
+                outcome = Answered::Wrong;
+            }
             let (mut before, prompts) = asked;
             let mut responses = Vec::new();
             for prompt in prompts {
@@ -359,6 +369,17 @@ impl<H: Handler> Door<'_, H> {
                 .await;
         }
     }
+}
+
+/// What came of a host's questions.
+#[derive(PartialEq, Eq)]
+enum Answered {
+    /// It lets us in.
+    Right,
+    /// It does not.
+    Wrong,
+    /// It had none.
+    Nothing,
 }
 
 /// In whose place nobody signs: it says whether that was asked for.
