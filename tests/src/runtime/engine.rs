@@ -1,7 +1,7 @@
 //! Docker and Podman, which have one command line.
 
 use super::spec::{USERNS_BASE, USERNS_SIZE};
-use super::{Container, ContainerSpec, Daemon, Runtime, oci};
+use super::{Container, ContainerSpec, Daemon, Oci, Runtime, oci};
 use crate::command::Cmd;
 use crate::{Image, Node};
 
@@ -24,6 +24,16 @@ const STORAGE: &str = "[storage]\ndriver = \"overlay\"\nrunroot = \"/run/contain
     graphroot = \"/var/lib/containers/storage\"\n";
 
 const USER_STORAGE: &str = "[storage]\ndriver = \"vfs\"\n";
+
+/// What makes a container a machine with the node's own programs.
+const MACHINE: [&str; 6] = [
+    "--volume=/usr:/usr",
+    "--volume=/bin:/bin",
+    "--volume=/lib:/lib",
+    "--volume=/lib64:/lib64",
+    "--volume=/sys/fs/cgroup:/sys/fs/cgroup",
+    "--volume=/var/lib/kpexec-tests:/var/lib/kpexec-tests",
+];
 
 /// Docker or Podman on a node.
 #[derive(Debug)]
@@ -106,6 +116,35 @@ impl Engine {
             .env("XDG_RUNTIME_DIR", format!("/run/user/{}", self.user))
     }
 
+    /// A container that is a machine, as kind's nodes are: privileged, with the node's programs, and with
+    /// containers of its own; and what runs those.
+    pub fn machine(&self, name: &str) -> (Container, Oci) {
+        let spec = ContainerSpec::sleeper(name).privileged();
+        let machine = self.run_with(&spec, &MACHINE);
+        let enter = [self.program, "exec", &machine.id];
+        let runtime = Oci::within(&self.node, &enter, "/usr/bin/crun");
+        (machine, runtime)
+    }
+
+    fn run_with(&self, spec: &ContainerSpec, flags: &[&str]) -> Container {
+        let mut words = self.flags(spec);
+        words.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        words.push(spec.image.name().to_owned());
+        words.extend(spec.argv.iter().cloned());
+        let id = self.command(words).ok();
+        let pid = self
+            .command(["inspect", "--format={{.State.Pid}}", &id])
+            .ok();
+        let pid = pid
+            .parse()
+            .unwrap_or_else(|_| panic!("{pid:?} is no process ID"));
+        Container {
+            id,
+            pid,
+            spec: spec.clone(),
+        }
+    }
+
     fn is_docker(&self) -> bool {
         self.daemon.is_some()
     }
@@ -180,21 +219,7 @@ impl Runtime for Engine {
     }
 
     fn run(&self, spec: &ContainerSpec) -> Container {
-        let mut words = self.flags(spec);
-        words.push(spec.image.name().to_owned());
-        words.extend(spec.argv.iter().cloned());
-        let id = self.command(words).ok();
-        let pid = self
-            .command(["inspect", "--format={{.State.Pid}}", &id])
-            .ok();
-        let pid = pid
-            .parse()
-            .unwrap_or_else(|_| panic!("{pid:?} is no process ID"));
-        Container {
-            id,
-            pid,
-            spec: spec.clone(),
-        }
+        self.run_with(spec, &[])
     }
 
     fn exec(&self, container: &Container, argv: &[&str]) -> Cmd {

@@ -16,22 +16,37 @@ use crate::{Cache, Image, Node};
 #[derive(Debug)]
 pub struct Oci {
     node: Node,
+    /// What leads into the container of the node that it is in.
+    enter: Vec<String>,
     program: String,
 }
 
 impl Oci {
     /// The runtime at this path.
     pub fn new(node: &Node, program: &str) -> Self {
+        Self::within(node, &[], program)
+    }
+
+    /// The same in one of the node's containers, into which these words lead, and which shares the
+    /// harness' folder.
+    pub fn within(node: &Node, enter: &[&str], program: &str) -> Self {
         Self {
             node: node.clone(),
+            enter: enter.iter().map(|word| (*word).to_owned()).collect(),
             program: program.to_owned(),
         }
     }
 
+    /// A command where the runtime is.
+    fn there<'a>(&'a self, words: impl IntoIterator<Item = &'a str>) -> Cmd {
+        let enter = self.enter.iter().map(String::as_str);
+        self.node.command(enter.chain(words))
+    }
+
     fn command<S: AsRef<str>>(&self, arguments: impl IntoIterator<Item = S>) -> Cmd {
-        let words = arguments.into_iter().map(|word| word.as_ref().to_owned());
-        self.node
-            .command([self.program.clone()].into_iter().chain(words))
+        let words: Vec<_> = arguments.into_iter().collect();
+        let words = words.iter().map(AsRef::as_ref);
+        self.there([self.program.as_str()].into_iter().chain(words))
     }
 
     fn bundle(id: &str) -> String {
@@ -89,8 +104,7 @@ impl Runtime for Oci {
             &bundle,
         ];
         let output = self
-            .node
-            .command(words.into_iter().chain(pivot).chain([id.as_str()]))
+            .there(words.into_iter().chain(pivot).chain([id.as_str()]))
             .run();
         let log = self.node.read(format!("{bundle}/log"));
         assert_eq!(output.code, 0, "{} run {id}: {log}", self.program);
