@@ -52,7 +52,7 @@ pub use pty::Pty;
 pub use runtime::{
     Container, ContainerSpec, Containerd, Cri, Daemon, Engine, Kind, Oci, Pod, Runtime,
 };
-pub use session::{Ending, Event, SessionClient};
+pub use session::{Ending, Event, SessionClient, hello_of};
 pub use shop::Shop;
 pub use space::{say_space, space_of};
 pub use ssh::SshBed;

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cnsenter_protocol::control::{Control, Exit, Failure};
+use cnsenter_protocol::control::{Control, Exit, Failure, Hello};
 use cnsenter_protocol::credit::Allowance;
-use cnsenter_protocol::{Decoder, Item, Request, SessionId, Stream, frame};
+use cnsenter_protocol::{Decoder, Item, PREAMBLE, Request, SessionId, Stream, frame};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -435,4 +435,17 @@ fn read_events(mut stream: impl Read + Send + 'static) -> Receiver<Event> {
         }
     });
     receiver
+}
+
+/// What a cnsenter 9.9.9 greets with that speaks these protocols.
+pub fn hello_of(oldest: u32, newest: u32) -> Vec<u8> {
+    let mut hello = PREAMBLE.to_vec();
+    let version = "9.9.9".to_owned();
+    let message = Control::Hello(Hello {
+        oldest,
+        newest,
+        version,
+    });
+    message.put(&mut hello, SessionId::STREAM);
+    hello
 }

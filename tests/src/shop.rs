@@ -2,7 +2,7 @@
 
 use cnsenter_protocol::{Profile, Request, Target};
 
-use crate::{ContainerSpec, Cri, Kind, Node, Pod, Runtime, SessionClient};
+use crate::{ContainerSpec, Cri, Daemon, Kind, Node, Pod, Runtime, SessionClient};
 
 /// A node with containerd and two pods of the namespace "shop": "web", whose one container is
 /// "app", and "db".
@@ -12,7 +12,7 @@ pub struct Shop {
     pub node: Node,
     web: Pod,
     db: Pod,
-    _runtime: Box<dyn Runtime>,
+    runtime: Box<dyn Runtime>,
 }
 
 impl Shop {
@@ -30,7 +30,7 @@ impl Shop {
             node,
             web,
             db,
-            _runtime: runtime,
+            runtime,
         }
     }
 
@@ -42,6 +42,14 @@ impl Shop {
     /// The node's process ID of the init of that container.
     pub fn web_pid(&self) -> u32 {
         self.web.containers[0].pid
+    }
+
+    /// Its containerd.
+    ///
+    /// # Panics
+    /// Never: it has one.
+    pub fn containerd(&self) -> &Daemon {
+        self.runtime.daemon().expect("containerd is a daemon")
     }
 
     /// And in the pod "db".

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use cnsenter_protocol::control::{Control, Hello};
-use cnsenter_protocol::{PREAMBLE, PROTOCOL, SessionId};
+use cnsenter_protocol::PROTOCOL;
 use kpexec_tests::cluster::{Namespace, PodSpec};
-use kpexec_tests::{Cache, Cluster, ClusterSpec, Kind, Output, eventually};
+use kpexec_tests::{Cache, Cluster, ClusterSpec, Kind, Output, eventually, hello_of};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -307,14 +306,7 @@ fn agents_that_are_of_no_use() {
 
 /// A cnsenter that says what one of another version would say.
 fn agent_of_protocol(oldest: u32, newest: u32) -> Output {
-    let mut hello = PREAMBLE.to_vec();
-    let version = "9.9.9".to_owned();
-    let message = Control::Hello(Hello {
-        oldest,
-        newest,
-        version,
-    });
-    message.put(&mut hello, SessionId::STREAM);
+    let hello = hello_of(oldest, newest);
     let shop = shop_with_web();
     agent_that_says(&shop, &hello);
     let words = ["--agent-namespace", &shop.name];

@@ -267,6 +267,13 @@ impl Error {
                 "--push sends it there for this command alone; or install it, as with scp cnsenter \
                  {host}:/usr/local/bin/: it is one static file, and of kpexec's release"
             ),
+            Self::Sudo { program, said, .. }
+                if program.ends_with("sudo") && said.contains("have a tty") =>
+            {
+                "requiretty is set there, and a session has no terminal: echo 'Defaults:USER \
+                 !requiretty' >>/etc/sudoers.d/kpexec; or log in as root (--ssh-user)"
+                    .to_owned()
+            }
             Self::Sudo { program, .. } if program.ends_with("sudo") => {
                 "allow it without a password, where it is: echo 'USER ALL=(root) NOPASSWD: \
                  /usr/local/bin/cnsenter' >/etc/sudoers.d/kpexec; or log in as root (--ssh-user)"
