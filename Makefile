@@ -9,10 +9,16 @@ MUSL := x86_64-unknown-linux-musl
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-setup: ## Install and build what the tests need (as root; quick when all is there)
+# cargo tells two checkouts that share a target folder apart by the dates of their files alone.
+checkout:
+	@mkdir -p $(CARGO_TARGET_DIR)
+	@test "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" = "$(CURDIR)" || \
+		{ find . -name '*.rs' -exec touch {} + && echo "$(CURDIR)" > $(CARGO_TARGET_DIR)/checkout; }
+
+setup: checkout ## Install and build what the tests need (as root; quick when all is there)
 	@tests/setup.sh
 
-build: ## Build cnsenter and kpexec, static, as the tests use them
+build: checkout ## Build cnsenter and kpexec, static, as the tests use them
 	cargo build --release --target $(MUSL) -p cnsenter -p kpexec
 
 test: setup build ## All tests: unit tests, and every suite on real runtimes (as root)
@@ -31,7 +37,7 @@ demo-shell: setup build ## A shell beside that cluster, with kubectl and kpexec 
 	@cargo run --quiet -p kpexec-tests --bin demo-shell
 
 # The advisories are a database on github.com; where that cannot be had, lint says so and goes on.
-lint: ## Formatting, clippy for both architectures, and the dependencies' licenses, sources and advisories
+lint: checkout ## Formatting, clippy for both architectures, and the dependencies' licenses, sources and advisories
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy -p cnsenter --target aarch64-unknown-linux-musl -- -D warnings
@@ -48,7 +54,7 @@ NO_PATHS := $(foreach p,$(CARGO_FOLDER)=/cargo $(CARGO_TARGET_DIR)=/target $(CUR
 dist_build = cargo build --profile dist -p $(1) $(addprefix --target=,$(2)) \
 	--config 'target."cfg(target_env = \"musl\")".rustflags=[$(NO_PATHS)]'
 
-dist: ## The static binaries that are shipped
+dist: checkout ## The static binaries that are shipped
 	$(call dist_build,cnsenter,$(MUSL))
 	$(call dist_build,kpexec,$(MUSL))
 	@mkdir -p $(CACHE)/dist
@@ -56,7 +62,7 @@ dist: ## The static binaries that are shipped
 	@ls -l $(addprefix $(CACHE)/dist/,cnsenter kpexec)
 
 IMAGE_TARGETS := $(MUSL) aarch64-unknown-linux-musl
-image: ## The image of nodepause, for amd64 and arm64, as archives for ctr, docker and skopeo
+image: checkout ## The image of nodepause, for amd64 and arm64, as archives for ctr, docker and skopeo
 	$(call dist_build,cnsenter,$(IMAGE_TARGETS))
 	@mkdir -p $(CACHE)/dist
 	cargo run --quiet --release -p kpexec-image -- $(CACHE)/dist \
@@ -73,11 +79,11 @@ FUZZ_SECONDS ?= 60
 fuzz: ## Fuzz every parser of what containers and daemons write, FUZZ_SECONDS each
 	cnsenter/fuzz/run.sh $(FUZZ_SECONDS)
 
-man: ## The man pages, into $(CACHE)/dist/man
+man: checkout ## The man pages, into $(CACHE)/dist/man
 	cargo run --quiet -p cnsenter --example man -- $(CACHE)/dist/man
 	@ls $(CACHE)/dist/man
 
 clean: ## Remove the builds; what setup made is kept
 	cargo clean
 
-.PHONY: help setup build test clients demo demo-node demo-shell lint dist image bench fuzz man clean
+.PHONY: help checkout setup build test clients demo demo-node demo-shell lint dist image bench fuzz man clean
