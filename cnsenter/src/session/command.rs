@@ -25,7 +25,7 @@ use crate::sys::process::{Fork, exit_now, fork, standard_fds};
 use crate::sys::signals::send;
 use crate::sys::stream::replace;
 
-/// Who reads so much at once, in bytes, is to have a larger pipe.
+/// Who reads so much at once, in bytes, is to have a larger pipe, and need not copy.
 const MUCH: usize = 32 << 10;
 
 /// What is written to the command.
@@ -40,6 +40,8 @@ struct Output {
     /// None once it has ended, or the client does not want more.
     pipe: Option<Stream<'static>>,
     allowance: Allowance,
+    /// It gave much when it was last read.
+    busy: bool,
 }
 
 /// Which of a command's descriptors.
@@ -97,6 +99,7 @@ impl Command {
                 name,
                 pipe: Some(own(fd, Direction::Read)?),
                 allowance: Allowance::default(),
+                busy: false,
             })
         };
         let input = input.map(|fd| own(fd, Direction::Write)).transpose()?;
@@ -181,14 +184,21 @@ impl Command {
         if most == 0 || !outbox.has_room() {
             return;
         }
-        match outbox.put_data(self.session, output.name, most, |buffer| pipe.read(buffer)) {
+        // A few bytes are copied at less cost than a page is moved.
+        let taken = if output.busy && most >= MUCH && outbox.splices() {
+            outbox.splice_data(self.session, output.name, most, pipe)
+        } else {
+            outbox.put_data(self.session, output.name, most, |buffer| pipe.read(buffer))
+        };
+        match taken {
             Ok(0) => {
                 output.pipe = None;
                 outbox.put_end(self.session, output.name);
             }
             Ok(count) => {
                 output.allowance.spend(count);
-                if count >= MUCH {
+                output.busy = count >= MUCH;
+                if output.busy {
                     pipe.grow();
                 }
             }

@@ -8,6 +8,7 @@
 
 mod backlog;
 mod command;
+mod conduit;
 mod error;
 mod init;
 mod lease;

@@ -5,6 +5,9 @@ use std::io;
 use cnsenter_protocol::frame::{self, HEADER, MAX_DATA};
 use cnsenter_protocol::{Control, SessionId, Stream};
 
+use super::conduit::Conduit;
+use crate::supervise::Stream as Pipe;
+
 /// Data is added up to here, in bytes; more waits where it comes from.
 const FULL: usize = 256 << 10;
 
@@ -12,23 +15,46 @@ const FULL: usize = 256 << 10;
 /// no message of a few bytes is left over for the next.
 const DATA: usize = MAX_DATA - HEADER;
 
-/// Frames that were not written yet. Data is read right into it.
+/// Frames that were not written yet. Data is read right into it, or does not pass through our
+/// memory at all.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     written: usize,
+    /// Holds the data of one frame, whose header ends at `splice_at`. Made when there is much.
+    conduit: Option<Conduit>,
+    splices: bool,
+    splice_at: usize,
     /// The answer to the last Ping; those before it are not worth one while it waits.
     pong: Option<u64>,
 }
 
 impl Outbox {
+    /// For what that is written to.
+    pub(super) fn to(sink: &mut Pipe<'_>) -> Self {
+        let splices = sink.splices();
+        Self {
+            splices,
+            ..Self::default()
+        }
+    }
+
+    /// Whether [`Outbox::splice_data`] can be used.
+    pub(super) fn splices(&self) -> bool {
+        self.splices
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.pending().is_empty() && self.pong.is_none()
+        self.pending().is_empty() && self.held() == 0 && self.pong.is_none()
     }
 
     /// Whether data, and whatever else can wait, may be added.
     pub(super) fn has_room(&self) -> bool {
-        self.pending().len() < FULL
+        self.pending().len() < FULL && self.held() == 0
+    }
+
+    fn held(&self) -> usize {
+        self.conduit.as_ref().map_or(0, Conduit::held)
     }
 
     fn pending(&self) -> &[u8] {
@@ -78,20 +104,40 @@ impl Outbox {
         result
     }
 
-    /// Writes what it can by `write`.
-    pub(super) fn flush(
+    /// The same without copying, if the sink is a pipe, too. Only while there is room.
+    pub(super) fn splice_data(
         &mut self,
-        write: impl FnOnce(&[u8]) -> nix::Result<usize>,
-    ) -> io::Result<()> {
+        session: SessionId,
+        stream: Stream,
+        most: usize,
+        source: &Pipe<'_>,
+    ) -> nix::Result<usize> {
+        let conduit = match &mut self.conduit {
+            Some(conduit) => conduit,
+            none => none.insert(Conduit::new()?),
+        };
+        let length = conduit.fill(source, most.min(DATA))?;
+        if length > 0 {
+            let header = frame::data_header(session, stream, length, false);
+            self.bytes.extend(header);
+            self.splice_at = self.bytes.len();
+        }
+        Ok(length)
+    }
+
+    /// Writes what there is room for.
+    pub(super) fn flush(&mut self, sink: &mut Pipe<'_>) -> io::Result<()> {
         if self.has_room()
             && let Some(number) = self.pong.take()
         {
             self.put(SessionId::STREAM, &Control::Pong(number));
         }
-        match write(self.pending()) {
-            Ok(count) => self.written += count,
-            Err(nix::Error::EAGAIN) => {}
+        match self.write(sink) {
+            Ok(()) | Err(nix::Error::EAGAIN) => {}
             Err(error) => return Err(error.into()),
+        }
+        if self.held() > 0 {
+            return Ok(());
         }
         if self.pending().is_empty() {
             self.bytes.clear();
@@ -102,13 +148,88 @@ impl Outbox {
         }
         Ok(())
     }
+
+    fn write(&mut self, sink: &mut Pipe<'_>) -> nix::Result<()> {
+        let conduit = self.conduit.as_mut().filter(|conduit| conduit.held() > 0);
+        let before = match conduit {
+            Some(_) => self.splice_at,
+            None => self.bytes.len(),
+        };
+        if self.written < before {
+            self.written += sink.write(&self.bytes[self.written..before])?;
+        }
+        match conduit {
+            Some(conduit) if self.written == before => conduit.drain(sink),
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::Read;
+
     use cnsenter_protocol::{Decoder, Item};
+    use nix::unistd::pipe;
 
     use super::*;
+    use crate::supervise::Direction;
+
+    /// What arrives at the other end of a pipe.
+    fn flushed(outbox: &mut Outbox) -> Vec<u8> {
+        let (read, write) = pipe().unwrap();
+        let mut sink = Pipe::own(write, Direction::Write).unwrap();
+        let mut wire = Vec::new();
+        while !outbox.is_empty() {
+            outbox.flush(&mut sink).unwrap();
+            let mut some = [0; 10_000];
+            let length = nix::unistd::read(&read, &mut some).unwrap();
+            wire.extend(&some[..length]);
+        }
+        drop(sink);
+        File::from(read).read_to_end(&mut wire).unwrap();
+        wire
+    }
+
+    #[test]
+    fn spliced_data_keeps_its_place() {
+        let (read, write) = pipe().unwrap();
+        let source = Pipe::own(read, Direction::Read).unwrap();
+        let much: Vec<u8> = (0..60_000).map(|n: u32| n.to_le_bytes()[1]).collect();
+        nix::unistd::write(&write, &much).unwrap();
+        let mut outbox = Outbox::default();
+        let id = SessionId(1);
+        let number = |number| Control::Ping(number);
+        outbox.put(id, &number(1));
+        let first = outbox.splice_data(id, Stream::Stdout, 40_000, &source);
+        assert_eq!(first, Ok(40_000));
+        assert!(!outbox.has_room());
+        outbox.put(id, &number(2));
+        outbox.answer(3);
+        let mut wire = flushed(&mut outbox);
+        let rest = outbox.splice_data(id, Stream::Stdout, 40_000, &source);
+        assert_eq!(rest, Ok(20_000));
+        wire.extend(flushed(&mut outbox));
+
+        let mut decoder = Decoder::of_server();
+        let mut input = &wire[..];
+        let mut data: Vec<u8> = Vec::new();
+        let mut numbers = Vec::new();
+        while let Some(item) = decoder.next(&mut input).unwrap() {
+            match item {
+                Item::Data { bytes, .. } => data.extend(bytes),
+                Item::Control { message, .. } => numbers.push((message, data.len())),
+            }
+        }
+        assert_eq!(data, much);
+        let told = [
+            (number(1), 0),
+            (number(2), 40_000),
+            (Control::Pong(3), 40_000),
+        ];
+        assert_eq!(numbers, told);
+    }
 
     #[test]
     fn a_flood_of_pings_takes_no_room() {
@@ -119,14 +240,7 @@ mod tests {
             })
             .unwrap();
         (0..100_000).for_each(|number| outbox.answer(number));
-        let mut wire = Vec::new();
-        while !outbox.is_empty() {
-            let take = |bytes: &[u8]| {
-                wire.extend(&bytes[..bytes.len().min(10_000)]);
-                Ok(bytes.len().min(10_000))
-            };
-            outbox.flush(take).unwrap();
-        }
+        let wire = flushed(&mut outbox);
         let mut decoder = Decoder::of_server();
         let mut input = &wire[..];
         let data = decoder.next(&mut input).unwrap();

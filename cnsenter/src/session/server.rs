@@ -70,13 +70,14 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new() -> Result<Self, Error> {
         let [stdin, stdout, _] = standard_fds();
+        let mut output =
+            Stream::caller(stdout, Direction::Write).map_err(Error::during("use stdout"))?;
         let now = Instant::now();
         Ok(Self {
             input: Stream::caller(stdin, Direction::Read).map_err(Error::during("use stdin"))?,
-            output: Stream::caller(stdout, Direction::Write)
-                .map_err(Error::during("use stdout"))?,
+            outbox: Outbox::to(&mut output),
+            output,
             decoder: Decoder::of_server(),
-            outbox: Outbox::default(),
             sessions: Sessions::default(),
             init: None,
             argv: None,
@@ -266,7 +267,7 @@ impl Server {
 
     fn write(&mut self) -> io::Result<()> {
         let output = &mut self.output;
-        self.outbox.flush(|bytes| output.write(bytes))?;
+        self.outbox.flush(output)?;
         if !self.outbox.is_empty() {
             output.grow();
         }

@@ -108,6 +108,12 @@ impl<'a> Stream<'a> {
             && matches!(self.kind, Kind::Pipe | Kind::Terminal)
     }
 
+    /// Whether pages can be moved to it: a pipe that never makes a splice(2) wait.
+    pub(crate) fn splices(&mut self) -> bool {
+        self.open_fresh();
+        self.kind == Kind::Pipe && !self.may_wait()
+    }
+
     /// Reads once; EAGAIN if there is nothing now.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> nix::Result<usize> {
         self.open_fresh();
