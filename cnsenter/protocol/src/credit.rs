@@ -1,8 +1,9 @@
 //! Flow control: nobody sends more than the other end has said it has room for.
 //!
 //! Each stream of a session has a window of its own, so that nothing that is not read holds up
-//! anything else. A window starts at [`FIRST_WINDOW`] and grows by [`GROWTH`], up to
-//! [`LARGEST_WINDOW`], while the sender uses it up faster than its receiver's word can travel.
+//! anything else. A window starts at [`FIRST_WINDOW`], becomes what a path of [`RATE`] needs once
+//! the round trip's time is known, and grows by [`GROWTH`], up to [`LARGEST_WINDOW`], while the
+//! sender uses it up faster than its receiver's word can travel.
 
 use std::time::Duration;
 
@@ -10,6 +11,9 @@ use std::time::Duration;
 pub const FIRST_WINDOW: u32 = 1 << 20;
 /// The largest window, in bytes: 200 MB/s over a round trip of 80 ms.
 pub const LARGEST_WINDOW: u32 = 16 << 20;
+/// What a path is taken to carry, in bytes per second: the window is as large as what can be under
+/// way.
+pub const RATE: u32 = 200_000_000;
 /// A window that is too small becomes so many times larger: each step costs a round trip.
 pub const GROWTH: u32 = 4;
 
@@ -111,10 +115,11 @@ impl Window {
     /// The credit that is due, if any is: once a quarter of the window is used up, for the sender is
     /// to have the rest while the word travels. If that took less than a round trip the sender may
     /// have waited for it, and the window grows. `delay` is the round trip's; before it is known the
-    /// window grows once.
+    /// window grows once, and once it is known a path that needs a larger one gets that at once.
     #[must_use]
     pub fn due(&mut self, now: Duration, delay: Option<Duration>) -> Option<u32> {
-        if self.used < self.size / 4 {
+        let needed = delay.map_or(0, under_way);
+        if self.used < self.size / 4 && needed <= self.size {
             return None;
         }
         let took = now.saturating_sub(self.granted_at);
@@ -122,11 +127,14 @@ impl Window {
             Some(delay) => took < delay,
             None => self.size == FIRST_WINDOW,
         };
-        let growth = if may_be_short {
-            (self.size * (GROWTH - 1)).min(LARGEST_WINDOW - self.size)
+        let wanted = if needed > self.size {
+            needed
+        } else if may_be_short {
+            (self.size * GROWTH).min(LARGEST_WINDOW)
         } else {
-            0
+            self.size
         };
+        let growth = wanted - self.size;
         let grant = self.used + growth;
         self.size += growth;
         self.open += grant;
@@ -134,4 +142,10 @@ impl Window {
         self.granted_at = now;
         Some(grant)
     }
+}
+
+/// How much is under way, in bytes, on a path with that round trip; no more than a window holds.
+fn under_way(delay: Duration) -> u32 {
+    let bytes = delay.as_micros() * u128::from(RATE) / 1_000_000;
+    u32::try_from(bytes).map_or(LARGEST_WINDOW, |bytes| bytes.min(LARGEST_WINDOW))
 }

@@ -356,3 +356,17 @@ fn a_window_grows_for_a_long_path_only() {
     assert_eq!(size_after(Some(1), 40), FIRST_WINDOW);
     assert_eq!(size_after(None, 1), FIRST_WINDOW * GROWTH);
 }
+
+#[test]
+fn a_long_path_has_its_window_as_soon_as_it_is_known() {
+    let credit = |millis| {
+        let mut window = Window::new(Duration::ZERO);
+        let delay = Some(Duration::from_millis(millis));
+        let first = window.due(delay.unwrap(), delay);
+        assert_eq!(window.due(delay.unwrap(), delay), None);
+        first
+    };
+    assert_eq!(credit(1), None);
+    assert_eq!(credit(20), Some(4_000_000 - FIRST_WINDOW));
+    assert_eq!(credit(300), Some(LARGEST_WINDOW - FIRST_WINDOW));
+}

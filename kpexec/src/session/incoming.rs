@@ -99,6 +99,9 @@ impl Session {
 
     fn ponged(&mut self, number: u64) {
         self.pulse.pong(number);
+        for credit in self.outputs.due(self.pulse.delay) {
+            self.outbox.put(&credit);
+        }
         if self.stop_at.is_some_and(|(expected, _)| expected == number) {
             self.stop();
         }

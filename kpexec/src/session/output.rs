@@ -85,6 +85,19 @@ impl Outputs {
         Ok(due.map(|bytes| Control::Credit { stream, bytes }))
     }
 
+    /// The same, of both, when the way's delay has become known.
+    pub(super) fn due(&mut self, delay: Option<Duration>) -> impl Iterator<Item = Control> {
+        let now = self.begin.elapsed();
+        let outputs = [
+            (Stream::Stdout, &mut self.stdout),
+            (Stream::Stderr, &mut self.stderr),
+        ];
+        outputs.into_iter().filter_map(move |(stream, output)| {
+            let bytes = output.window.due(now, delay)?;
+            Some(Control::Credit { stream, bytes })
+        })
+    }
+
     fn output(&mut self, stream: Stream) -> Result<&mut Output, Error> {
         match stream {
             Stream::Stdout => Ok(&mut self.stdout),

@@ -58,7 +58,9 @@ impl Pulse {
     /// The answer to a Ping.
     pub(super) fn pong(&mut self, number: u64) {
         if number == self.ping.0 {
-            self.delay = Some(self.ping.1.elapsed());
+            // The shortest: a longer one has waited behind data.
+            let delay = self.ping.1.elapsed();
+            self.delay = Some(self.delay.map_or(delay, |known| known.min(delay)));
         }
     }
 }
