@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::admin;
 use crate::cache::{AgeArgs, CacheArgs};
@@ -82,6 +82,11 @@ pub enum Sub {
 
 /// Running a command.
 #[derive(Debug, Args)]
+#[command(
+    mut_arg("stdin", access::off_switch),
+    mut_arg("tty", access::off_switch),
+    mut_arg("quiet", access::off_switch)
+)]
 pub struct ExecArgs {
     /// The pod, or what it belongs to: deploy/web, sts/db, svc/web, job/sync ...
     #[arg(value_name = "POD | TYPE/NAME")]
@@ -103,46 +108,13 @@ pub struct ExecArgs {
     #[arg(short, long, value_name = "NAME")]
     pub container: Option<String>,
     /// Pass stdin on; without it the command reads /dev/null
-    #[arg(
-        short = 'i',
-        long,
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        value_name = "BOOL",
-        default_value = "false",
-        default_missing_value = "true",
-        value_parser = access::parse_bool,
-        hide_default_value = true
-    )]
+    #[arg(short = 'i', long)]
     pub stdin: bool,
     /// Give the command a terminal (with -i, on a terminal)
-    #[arg(
-        short = 't',
-        long,
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        value_name = "BOOL",
-        default_value = "false",
-        default_missing_value = "true",
-        value_parser = access::parse_bool,
-        hide_default_value = true
-    )]
+    #[arg(short = 't', long)]
     pub tty: bool,
     /// Say nothing but errors
-    #[arg(
-        short,
-        long,
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        value_name = "BOOL",
-        default_value = "false",
-        default_missing_value = "true",
-        value_parser = access::parse_bool,
-        hide_default_value = true
-    )]
+    #[arg(short, long)]
     pub quiet: bool,
     /// How long to wait for a pod that does not run yet
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_timeout)]

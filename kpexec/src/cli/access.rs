@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Args, ValueHint};
+use clap::{Arg, ArgAction, Args, ValueHint};
 
 use super::parse_timeout;
 use crate::config::{Overrides, Secret, Selection};
 
 /// Which cluster, as whom: kubectl's words.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Cluster")]
+#[command(
+    next_help_heading = "Cluster",
+    mut_arg("insecure_skip_tls_verify", switch)
+)]
 pub struct AccessArgs {
     /// The kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -34,16 +37,7 @@ pub struct AccessArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub certificate_authority: Option<PathBuf>,
     /// Believe any certificate: whoever is on the way can read and change everything
-    #[arg(
-        long,
-        value_name = "BOOL",
-        action = ArgAction::Set,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        value_parser = parse_bool,
-        hide_possible_values = true
-    )]
+    #[arg(long)]
     pub insecure_skip_tls_verify: Option<bool>,
     /// Log in with this token (other users of this machine can see it)
     #[arg(long, value_name = "TOKEN")]
@@ -98,8 +92,24 @@ impl AccessArgs {
     }
 }
 
+/// A flag as kubectl takes it: alone, or with a value behind "=".
+fn switch(flag: Arg) -> Arg {
+    flag.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .value_name("BOOL")
+        .default_missing_value("true")
+        .value_parser(parse_bool)
+        .hide_possible_values(true)
+}
+
+/// The same, and false if it is not there.
+pub(super) fn off_switch(flag: Arg) -> Arg {
+    switch(flag).default_value("false").hide_default_value(true)
+}
+
 /// What kubectl takes for a boolean.
-pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+fn parse_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
