@@ -22,8 +22,10 @@ use crate::link::Order;
 use crate::supervise::{Direction, Stream};
 use crate::sys::process::standard_fds;
 
-/// How much is read at once, in bytes.
+/// How much is read at once, in bytes; an idle session has no memory for that.
 const BUFFER: usize = 64 << 10;
+/// The same before anything fills it.
+const FIRST_BUFFER: usize = 4 << 10;
 /// Nobody reads our stdout any more.
 const GONE: PollFlags = PollFlags::POLLERR.union(PollFlags::POLLHUP);
 /// Why the loop ends.
@@ -46,6 +48,8 @@ enum Token {
 pub(super) struct Server {
     input: Stream<'static>,
     output: Stream<'static>,
+    /// What is read into: little, until much comes.
+    buffer: Vec<u8>,
     decoder: Decoder,
     outbox: Outbox,
     sessions: Sessions,
@@ -77,6 +81,7 @@ impl Server {
             input: Stream::caller(stdin, Direction::Read).map_err(Error::during("use stdin"))?,
             outbox: Outbox::to(&mut output),
             output,
+            buffer: vec![0; FIRST_BUFFER],
             decoder: Decoder::of_server(),
             sessions: Sessions::default(),
             init: None,
@@ -276,21 +281,25 @@ impl Server {
 
     /// Reads what has come; whether that was the stream's end.
     fn read(&mut self) -> Result<bool, Error> {
-        let mut buffer = vec![0; BUFFER];
+        // Taken out, for what comes of it needs all the rest.
+        let mut buffer = std::mem::take(&mut self.buffer);
         let length = match self.input.read(&mut buffer) {
             Ok(0) => return Ok(true),
             Ok(length) => length,
-            Err(nix::Error::EAGAIN) => return Ok(false),
+            Err(nix::Error::EAGAIN) => 0,
             Err(error) => return Err(Error::during("read stdin")(error)),
         };
-        if length == BUFFER {
-            self.input.grow();
-        }
-        if !self.failed {
+        if length > 0 && !self.failed {
             self.lease.renew(Instant::now());
             let done = self.take(&buffer[..length]);
             self.unless_failed(done);
         }
+        if length == BUFFER {
+            self.input.grow();
+        } else if length == buffer.len() {
+            buffer.resize(BUFFER, 0);
+        }
+        self.buffer = buffer;
         Ok(false)
     }
 
