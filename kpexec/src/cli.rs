@@ -82,6 +82,7 @@ pub enum Sub {
 
 /// Running a command.
 #[derive(Debug, Args)]
+#[expect(clippy::duplicated_attributes, reason = "each is another argument's")]
 #[command(
     mut_arg("stdin", access::off_switch),
     mut_arg("tty", access::off_switch),

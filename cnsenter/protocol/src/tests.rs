@@ -361,9 +361,9 @@ fn a_window_grows_for_a_long_path_only() {
 fn a_long_path_has_its_window_as_soon_as_it_is_known() {
     let credit = |millis| {
         let mut window = Window::new(Duration::ZERO);
-        let delay = Some(Duration::from_millis(millis));
-        let first = window.due(delay.unwrap(), delay);
-        assert_eq!(window.due(delay.unwrap(), delay), None);
+        let delay = Duration::from_millis(millis);
+        let first = window.due(delay, Some(delay));
+        assert_eq!(window.due(delay, Some(delay)), None);
         first
     };
     assert_eq!(credit(1), None);

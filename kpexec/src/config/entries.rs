@@ -127,6 +127,7 @@ fn authority(cluster: &Cluster, name: &str) -> Result<Option<Vec<Vec<u8>>>, Erro
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Identity, identity};
     use super::*;
 
     const FILE: &str = r"

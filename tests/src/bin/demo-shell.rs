@@ -11,6 +11,7 @@ const BANNER: &str = "
     kubectl exec web -- ip link add debug0 type veth
     kpexec web -- ip link add debug0 type veth
     kpexec -it web -- sh
+    kpexec --ssh web -- id
   Leave with exit: the cluster goes, too.
 ";
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     cluster.apply(&PodSpec::locked_down("web").manifest().to_string());
     let ready = ["wait", "--timeout=100s", "--for=condition=Ready", "pod/web"];
     cluster.kubectl(ready).ok();
+    let _sshds = cluster.let_in(&cluster.machine);
     eprintln!("{BANNER}");
     let kpexec = cache::kpexec();
     let shell = cluster

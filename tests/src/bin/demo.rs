@@ -5,7 +5,6 @@ use std::io::{self, IsTerminal};
 use std::ops::RangeInclusive;
 
 use kpexec_tests::cluster::PodSpec;
-use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
 use kpexec_tests::{Cluster, ClusterSpec, Cmd, Kind, Output, eventually};
 use nix::sys::signal::Signal;
 
@@ -66,7 +65,7 @@ fn main() {
     tell(
         "9. The API server and etcd are gone. By SSH kpexec goes on: it remembers where the pod was.",
     );
-    let _sshd = demo.let_in();
+    let _sshds = cluster.let_in(&cluster.machine);
     println!("  $ pkill -KILL kube-apiserver etcd");
     cluster.api_server().kill();
     cluster.etcd().kill();
@@ -100,18 +99,6 @@ impl Demo<'_> {
             "`{line}` should have failed: {output}"
         );
         println!("    -> exit code {}", output.code);
-    }
-
-    /// Lets the machine's user in at the node, by SSH.
-    fn let_in(&self) -> Sshd {
-        let (machine, worker) = (&self.cluster.machine, self.cluster.worker("node-1"));
-        worker.node.cnsenter(["--version"]).ok();
-        let sshd = Sshd::start(&worker.node);
-        make_key(machine, KEY);
-        sshd.authorize("root", &public_key(machine, KEY));
-        let known = format!("{} {}\n", worker.address, sshd.host_key());
-        machine.write(KNOWN_HOSTS, known);
-        sshd
     }
 
     /// Kills both clients in the middle of a command, and looks for it.
