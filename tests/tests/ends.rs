@@ -78,6 +78,27 @@ fn kill_on_exit_ends_them() {
     before.assert_same(&stage.node);
 }
 
+/// Not a moment later, and although they multiply while they are killed.
+#[test]
+fn kill_on_exit_outruns_those_that_fork() {
+    let stage = Stage::new();
+    let before = stage.node.snapshot();
+    let forks = "n=0; while [ $((n += 1)) -lt 100 ]; do sleep 4501 & done; wait";
+    // Nobody waits for their output.
+    let script = format!(
+        "exec >/dev/null 2>&1; for each in 1 2 3 4; do ({forks}) & done; sleep 0.02; exit 3"
+    );
+    for flags in WAYS {
+        let flags: Vec<_> = flags.iter().chain(&["--kill-on-exit"]).copied().collect();
+        for _ in 0..20 {
+            let output = stage.sh(&flags, &script).run();
+            let left = brood(&stage);
+            assert_eq!((output.code, left), (3, Vec::new()), "{output}");
+        }
+    }
+    before.assert_same(&stage.node);
+}
+
 /// Starts the brood under cnsenter, then does `act` to it; nothing may be left.
 fn nothing_survives(stage: &Stage, flags: &[&str], act: &dyn Fn(u32)) {
     let before = stage.node.snapshot();

@@ -111,11 +111,23 @@ impl Leaf {
         read_in(self.dir.as_fd(), file)
     }
 
-    /// Kills every process in it, those that fork meanwhile included.
+    /// Kills every process in it, those that fork meanwhile included, and waits until they are
+    /// gone, but not for longer than two seconds: some cannot be killed (state D, proc(5)).
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn kill(&self) -> io::Result<()> {
+        let deadline = Instant::now() + REMOVAL_LIMIT;
+        loop {
+            self.kill_once()?;
+            if self.processes()?.is_empty() || Instant::now() >= deadline {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn kill_once(&self) -> io::Result<()> {
         if self.v2 {
             match self.write("cgroup.kill", "1") {
                 // Before Linux 5.14.
@@ -128,20 +140,25 @@ impl Leaf {
         } else {
             ("freezer.state", "FROZEN", "THAWED")
         };
-        // Frozen, none can fork while we walk; the signal takes effect as they thaw.
+        // Frozen, they cannot fork faster than we kill, except those that have yet to freeze: the
+        // next round is for what these forked. The signal takes effect as they thaw.
         let froze = self.write(file, frozen);
         let killed = self.kill_each();
         froze.and(self.write(file, thawed)).and(killed)
     }
 
     fn kill_each(&self) -> io::Result<()> {
-        for pid in pids_in(self.dir.as_fd())? {
+        for pid in self.processes()? {
             match kill(pid, Signal::SIGKILL) {
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(e) => return Err(e.into()),
             }
         }
         Ok(())
+    }
+
+    fn processes(&self) -> io::Result<Vec<Pid>> {
+        pids_in(self.dir.as_fd())
     }
 
     /// Removes it. Processes that are still in it, which the command left in the background, move

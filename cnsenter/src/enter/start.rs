@@ -154,7 +154,7 @@ impl Crew {
         removed
     }
 
-    /// It ends as soon as it has forked the command, and is waited for when that holds nobody up.
+    /// It ends as soon as it has forked the command.
     fn reap_intermediate(&mut self) {
         if let Some(pid) = self.intermediate.take() {
             let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
@@ -277,6 +277,8 @@ impl Starter<'_> {
         if let (Some(Streams::Pty { master, .. }), Some(size)) = (&streams, self.terminal_size()) {
             tty::set_window_size(master.as_fd(), &size).during("set the terminal's size")?;
         }
+        // It counts, too: a container just below its pids.max has no room for it.
+        crew.reap_intermediate();
         ours.release().during("start the command")?;
         // Loading a program may take its time.
         self.await_message(&ours, None)?;
@@ -289,7 +291,6 @@ impl Starter<'_> {
             Some(Message::Failed(failure)) => return Err(self.failed(failure)),
             Some(Message::Ready) => return Err(Error::Lost("an unexpected message")),
         }
-        crew.reap_intermediate();
         self.trace.step(|| "executed");
         Ok(Started { pid, streams, crew })
     }
