@@ -354,6 +354,14 @@ fn pairs_are_entered_where_an_annotation_says(story: &Story) {
             let told = listed.matches("\"defaultContainer\": \"second\"").count();
             assert_eq!(told, 2, "{runtime}: {listed}");
         }
+        let name = format!("{}/pair-{}", story.shop.name, worker.name);
+        let entered = worker.node.cnsenter(["-v", &name, "--", "hostname"]).run();
+        let meant = format!("default container is meant: {name}/second");
+        assert!(entered.err().contains(&meant), "{entered}");
+        assert_eq!(
+            entered.out().trim_start_matches("pair-").trim(),
+            worker.name
+        );
     }
 }
 

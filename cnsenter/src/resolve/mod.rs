@@ -70,7 +70,8 @@ impl<'a> Context<'a> {
 }
 
 /// Finds the one running (or paused) container that `query` means: no sandbox, its state files
-/// believed; for [`confirm`] to check. When it returns, the process has no thread but ours.
+/// believed; of a pod's several, the one that the pod's annotation names. For [`confirm`] to check.
+/// When it returns, the process has no thread but ours.
 ///
 /// # Errors
 /// When there is none, or more than one, or it must not be entered; nothing was changed.
@@ -97,9 +98,47 @@ pub fn resolve(
         search.cgroups()?;
         trace.step(|| format!("cgroups in /proc: {}", search.progress()));
     }
-    let found = search.choose()?;
+    let found = match search.choose() {
+        Err(Error::Ambiguous {
+            query: asked,
+            candidates,
+        }) => {
+            let Some(default) = of_default(proc, query, lookup) else {
+                return Err(Error::Ambiguous {
+                    query: asked,
+                    candidates,
+                });
+            };
+            trace.step(|| format!("the pod's default container is meant: {default}"));
+            return resolve(proc, &default, lookup, trace);
+        }
+        other => other?,
+    };
     trace.step(|| format!("found {}", found.container.summary()));
     Ok(found)
+}
+
+/// The pod's container that its annotation names, where the query names none.
+fn of_default(proc: &HostProc, query: &Query, lookup: &Lookup) -> Option<Query> {
+    let Query::Pod {
+        namespace,
+        pod,
+        container: None,
+    } = query
+    else {
+        return None;
+    };
+    let listing = list(proc, lookup, false).ok()?;
+    let of_pod = |c: &&Container| matching::is_of_pod(c, namespace, pod, None);
+    let mut defaults = listing.containers.iter().filter(of_pod);
+    let default = defaults.next()?.pod_default.clone()?;
+    // Two pods of one name, the one on its way out, may disagree.
+    let agreed = defaults.all(|c| c.pod_default.as_ref() == Some(&default));
+    agreed.then(|| Query::Pod {
+        namespace: namespace.clone(),
+        pod: pod.clone(),
+        container: Some(default),
+    })
 }
 
 /// Reads the container's witness again and checks the process: fails closed if its runtime no
