@@ -156,14 +156,17 @@ fn a_missing_cnsenter_is_told() {
 fn a_key_may_be_for_sessions_alone() {
     let key = public_key(&bed().laptop, KEY);
     let forced = "command=\"cnsenter session --from-ssh-original-command\",restrict";
-    bed().sshd.user("boxed", "/bin/bash");
     let sudo = "command=\"sudo -n cnsenter session --from-ssh-original-command\",restrict";
-    bed().sshd.authorize("boxed", &format!("{sudo} {key}"));
+    for user in ["boxed", "member"] {
+        bed().sshd.user(user, "/bin/bash");
+        bed().sshd.authorize(user, &format!("{sudo} {key}"));
+    }
     bed().shop.node.write(
         "/etc/sudoers.d/boxed",
         "Defaults:boxed env_keep += \"SSH_ORIGINAL_COMMAND\"\n\
          boxed ALL=(root) NOPASSWD: /usr/local/sbin/cnsenter session --from-ssh-original-command\n",
     );
+    bed().may_sudo("member");
     // Root's own key is another one, so that the tests beside this one can do as they like.
     let narrow = "/root/.ssh/narrow";
     make_key(&bed().laptop, narrow);
@@ -174,7 +177,7 @@ fn a_key_may_be_for_sessions_alone() {
     let config = "Host *\n  IdentitiesOnly yes\n";
     bed().laptop.write("/root/.ssh/narrow_config", config);
     let narrowed = ["--ssh-config=/root/.ssh/narrow_config", "-I", narrow];
-    for (user, flags) in [("root", &narrowed[..]), ("boxed", &[])] {
+    for (user, flags) in [("root", &narrowed[..]), ("boxed", &[]), ("member", &[])] {
         assert_eq!(id(user, flags).ok(), "0");
         let odd = [
             "web",
