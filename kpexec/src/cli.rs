@@ -1,8 +1,9 @@
 //! The command line: clap's types, and what they come to. No I/O.
 
-mod access;
+pub mod access;
 #[cfg(test)]
 mod tests;
+pub mod values;
 mod words;
 
 use std::ffi::{OsStr, OsString};
@@ -14,15 +15,17 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use crate::admin;
 use crate::cache::{AgeArgs, CacheArgs};
-use crate::completion::Shell;
+use crate::completion::asker::Shell;
 use crate::error::Error as Failure;
 use crate::manifest::Wish;
 use crate::program::Program;
-use crate::request::{BySsh, Caller, Error, Io, Named, Object, Options, Request};
+use crate::request::{BySsh, Caller, Error, Named, Object, Options, Request};
+use crate::session::Io;
 use crate::settings::{ConfigArgs, Settings};
 use crate::transport::ssh::{SshArgs, When};
 
-pub use access::AccessArgs;
+use access::AccessArgs;
+use values::{parse_namespace, parse_timeout};
 
 /// In each line a program's name is put in for `{}`.
 const USAGE: &str = "\
@@ -372,21 +375,4 @@ impl ExecArgs {
             tty_refused: wanted && !caller.stdin_is_tty,
         }
     }
-}
-
-/// The name of a namespace, as far as it could be one in a path (RFC 1123 labels).
-pub(crate) fn parse_namespace(text: &str) -> Result<String, String> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
-    match text.chars().all(plain) {
-        true => Ok(text.to_owned()),
-        false => Err("only letters, digits and \"-\" occur in a namespace's name".to_owned()),
-    }
-}
-
-/// A time as kubectl takes it: `30s`, `1m30s`, a number of seconds, 0 for ever.
-pub(crate) fn parse_timeout(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map(Duration::from_secs);
-    seconds
-        .or_else(|_| humantime::parse_duration(text))
-        .map_err(|_| "write a time such as 30s, 5m or 1h30m".to_owned())
 }

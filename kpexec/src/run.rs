@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use crate::aftermath::End;
 use crate::cli::{ExecArgs, Invocation, Sub};
-use crate::completion::Asker;
+use crate::completion::asker::Asker;
 use crate::error::Error;
 use crate::program::Program;
 use crate::request::{Caller, Request};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::agent;
-use crate::cli::{AccessArgs, parse_namespace, parse_timeout};
+use crate::cli::access::AccessArgs;
+use crate::cli::values::{parse_namespace, parse_timeout};
 
 /// What an administrator asks for.
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::{AccessArgs, parse_namespace};
+use crate::cli::access::AccessArgs;
+use crate::cli::values::parse_namespace;
 use crate::listing::Format;
 
 /// How long something is remembered.

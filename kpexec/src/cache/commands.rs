@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::cli::{ClearArgs, RefreshArgs, ShowArgs};
 use super::line::now;
 use super::{Agents, Cache, CacheArgs, Error, Memory, Seen, file, folder};
-use crate::cli::AccessArgs;
+use crate::cli::access::AccessArgs;
 use crate::cluster::{self, Cluster, encoded};
 use crate::config;
 use crate::listing::{self, Table};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Args, ValueHint};
 
-use super::parse_timeout;
+use super::values::parse_timeout;
 use crate::config::{Overrides, Secret, Selection};
 
 /// Which cluster, as whom: kubectl's words.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use super::{Asker, Shell};
+use super::asker::{Asker, Shell};
 use crate::cli::ExecArgs;
 
 /// Words, the program's name first, and where among them the cursor is. Nothing is known of what is

@@ -4,6 +4,7 @@
 //! Script and answer belong to one version, so a shell should source the script anew when it
 //! starts. kubectl runs `kubectl_complete-pexec` for the words of `kubectl pexec`.
 
+pub mod asker;
 mod candidates;
 mod line;
 mod live;
@@ -14,38 +15,11 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::cli;
-use crate::program::Program;
+use asker::{Asker, INDEX};
 use line::Line;
 use shell::Word;
 
-pub use shell::{Shell, write_script};
-
-/// Tells kpexec that a shell wants words, and which shell.
-const VARIABLE: &str = "_KPEXEC_COMPLETE";
-
-/// Which of the words has the cursor. The name is that of clap_complete's scripts.
-const INDEX: &str = "_CLAP_COMPLETE_INDEX";
-
-/// Who wants words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asker {
-    /// A shell, by its script.
-    Shell(Shell),
-    /// kubectl, for whatever shell.
-    Kubectl,
-}
-
-impl Asker {
-    /// None if we are to run as usual.
-    #[must_use]
-    pub fn of(program: Program) -> Option<Self> {
-        if program == Program::PluginCompleter {
-            return Some(Self::Kubectl);
-        }
-        let shell = std::env::var(VARIABLE).ok()?;
-        Shell::of_name(&shell).map(Self::Shell)
-    }
-}
+pub use shell::write_script;
 
 /// Writes the words that could be where the cursor is; nothing if anything fails.
 ///

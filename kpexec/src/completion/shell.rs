@@ -3,34 +3,12 @@
 use std::ffi::OsStr;
 use std::io::{self, Write};
 
-use clap::ValueEnum;
 use clap_complete::engine::CompletionCandidate;
 use clap_complete::env::{EnvCompleter, Fish, Powershell, Zsh};
 
+use super::asker::{Asker, INDEX, Shell, VARIABLE};
 use super::line::Line;
-use super::{Asker, INDEX, VARIABLE};
 use crate::stderr::printable;
-
-/// A shell that completes words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Shell {
-    /// bash 3.2 or newer.
-    Bash,
-    /// zsh.
-    Zsh,
-    /// fish.
-    Fish,
-    /// PowerShell.
-    Powershell,
-}
-
-impl Shell {
-    /// As `-C` spells it.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Self> {
-        Self::from_str(name, false).ok()
-    }
-}
 
 /// The script that makes a shell complete kpexec's command lines.
 ///
@@ -150,6 +128,8 @@ fn directive(words: &[Word]) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::*;
 
     fn written(asker: Asker, current: &str, kept: usize, words: &[(&str, &str)]) -> String {

@@ -14,6 +14,7 @@ use cnsenter_protocol as protocol;
 use crate::config::Selection;
 use crate::manifest::Wish;
 use crate::report::Report;
+use crate::session::Io;
 use crate::target::Target;
 use crate::transport::ssh::{self, When};
 
@@ -78,17 +79,6 @@ pub enum Object {
     Named(Named),
     /// `-f`: in this manifest; `-` is stdin.
     InFile(PathBuf),
-}
-
-/// The command's streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Io {
-    /// It reads what we read.
-    pub stdin: bool,
-    /// It gets a terminal.
-    pub tty: bool,
-    /// A terminal was asked for, and there is none.
-    pub tty_refused: bool,
 }
 
 /// What is known of the caller besides the command line.

@@ -28,7 +28,6 @@ use std::time::Duration;
 use cnsenter_protocol::{Hello, PROTOCOL, SessionId};
 
 use crate::report::Report;
-use crate::request::Io;
 use crate::transport::Duplex;
 use client::Session;
 use signals::Signals;
@@ -40,6 +39,17 @@ pub use terminal::{Terminal, size};
 
 /// The only session of our streams.
 const SESSION: SessionId = SessionId(1);
+
+/// The command's streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Io {
+    /// It reads what we read.
+    pub stdin: bool,
+    /// It gets a terminal.
+    pub tty: bool,
+    /// A terminal was asked for, and there is none.
+    pub tty_refused: bool,
+}
 
 /// What a session needs to know besides its stream.
 pub struct Options {

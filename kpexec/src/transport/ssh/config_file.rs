@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::known_hosts::matches_list;
-use super::settings::Pairs;
 use super::{Error, Options};
 
 /// How deep files may include one another, as with ssh.
@@ -14,6 +13,9 @@ const MAX_DEPTH: usize = 16;
 
 /// Keys that ssh looks for by itself, in ~/.ssh.
 const IDENTITIES: [&str; 3] = ["id_rsa", "id_ecdsa", "id_ed25519"];
+
+/// What the keyword of a line is, and its value. Keywords are in small letters.
+pub(super) type Pairs = Vec<(String, String)>;
 
 /// What the user's file, and the flags on top of it, say of a host, in the words of `ssh -G`.
 ///

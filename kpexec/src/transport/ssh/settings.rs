@@ -9,16 +9,14 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::{Error, Host, Options, Ways, config_file};
+use super::config_file::{self, Pairs};
+use super::{Error, Host, Options, Ways};
 
 /// How long a host may take to answer, unless ConnectTimeout says otherwise.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// A host that nobody's configuration means.
 const NOBODY: &str = "kpexec.invalid";
-
-/// What the keyword of a line is, and its value. Keywords are in small letters.
-pub(super) type Pairs = Vec<(String, String)>;
 
 /// How a host is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]

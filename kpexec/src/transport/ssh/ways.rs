@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::Error;
 use super::client::Client;
-use super::settings::Pairs;
+use super::config_file::Pairs;
 use crate::turns::Turns;
 
 /// How many nodes are connected to at once through one jump host: sshd's MaxSessions and MaxStartups are
