@@ -1,23 +1,22 @@
 //! Who we are to a host: keys of the agent and of files, certificates, and on a terminal what else it
 //! asks for. In the order of ssh: what the agent holds needs no passphrase.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{AuthResult, Handle, Handler, KeyboardInteractiveAuthResponse as Answer};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::{AgentClient, AgentStream};
 use russh::keys::{
     Algorithm, Certificate, Error as KeyError, HashAlg, PrivateKey, PrivateKeyWithHashAlg,
-    PublicKey, decode_secret_key, load_openssh_certificate, load_public_key,
+    PublicKey,
 };
 use russh::{MethodKind, MethodSet, SendError, Signer};
 use tokio::time::timeout;
 
 use super::Error;
+use super::keys::{Agent, Candidate, agent, candidates, read_key};
 use super::prompt::Prompt;
 use super::settings::Settings;
 
@@ -26,16 +25,6 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// How often a wrong password may be typed.
 const TRIES: usize = 3;
-
-type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
-
-/// A key that may open a host's door.
-enum Candidate {
-    /// The agent signs with it.
-    Held(AgentIdentity),
-    /// A file has it; with its public part, if that can be known without a passphrase.
-    File(PathBuf, Option<PublicKey>, Option<Certificate>),
-}
 
 /// What the host wants next, and what it has heard.
 struct Door<'a, H: Handler> {
@@ -397,79 +386,4 @@ impl Signer for Asked {
         self.0 = true;
         Err(SendError {})
     }
-}
-
-/// The user's agent, if there is one.
-async fn agent(settings: &Settings) -> Option<Agent> {
-    #[cfg(unix)]
-    let agent = AgentClient::connect_uds(settings.agent.as_ref()?).await;
-    #[cfg(windows)]
-    let agent = {
-        let usual = Path::new(r"\\.\pipe\openssh-ssh-agent");
-        AgentClient::connect_named_pipe(settings.agent.as_deref().unwrap_or(usual)).await
-    };
-    Some(agent.ok()?.dynamic())
-}
-
-/// All keys, in the order in which they are tried.
-fn candidates(settings: &Settings, held: Vec<AgentIdentity>) -> Vec<Candidate> {
-    let mut files: Vec<_> = settings
-        .identities
-        .iter()
-        .map(|path| (path, public_part(path)))
-        .collect();
-    let is = |public: &Option<PublicKey>, identity: &AgentIdentity| {
-        let public = public.as_ref().map(PublicKey::key_data);
-        public == Some(identity.public_key().key_data())
-    };
-    let named = |identity: &AgentIdentity| files.iter().any(|(_, public)| is(public, identity));
-    let (mut chosen, mut others): (Vec<_>, Vec<_>) = held.into_iter().partition(named);
-    // A key that the agent holds is not asked for at its file.
-    files.retain(|(_, public)| !chosen.iter().any(|identity| is(public, identity)));
-    if !settings.identities_only {
-        chosen.append(&mut others);
-    }
-    let files = files.into_iter().map(|(path, public)| {
-        let certificate = certificate_of(settings, path, public.as_ref());
-        Candidate::File(path.clone(), public, certificate)
-    });
-    chosen
-        .into_iter()
-        .map(Candidate::Held)
-        .chain(files)
-        .collect()
-}
-
-fn public_part(path: &Path) -> Option<PublicKey> {
-    let beside = with_suffix(path, ".pub");
-    let of_key = || {
-        let text = fs::read_to_string(path).ok()?;
-        // OpenSSH's own format has it in the clear.
-        let key = PrivateKey::from_openssh(&text).ok()?;
-        Some(key.public_key().clone())
-    };
-    of_key().or_else(|| load_public_key(beside).ok())
-}
-
-/// CertificateFile, or what ssh-keygen leaves beside the key.
-fn certificate_of(
-    settings: &Settings,
-    path: &Path,
-    public: Option<&PublicKey>,
-) -> Option<Certificate> {
-    let beside = with_suffix(path, "-cert.pub");
-    let files = settings.certificates.iter().chain([&beside]);
-    let mut certificates = files.filter_map(|file| load_openssh_certificate(file).ok());
-    certificates
-        .find(|certificate| Some(certificate.public_key()) == public.map(PublicKey::key_data))
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-fn read_key(path: &Path, passphrase: Option<&str>) -> Result<PrivateKey, KeyError> {
-    decode_secret_key(&fs::read_to_string(path)?, passphrase)
 }

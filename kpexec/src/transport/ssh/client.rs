@@ -1,22 +1,17 @@
 //! Our own SSH: a connection to a node, through jump hosts or a ProxyCommand, and commands on it.
 
 use std::borrow::Cow;
-use std::io;
-use std::net::SocketAddr;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use russh::client::{Config, DisconnectReason, Handle, Handler, Msg};
-use russh::keys::PublicKeyOrCertificate;
+use russh::client::{Config, Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Disconnect, Preferred, cipher, compression};
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
-use tokio::net::{TcpStream, lookup_host};
-use tokio::process::Command;
-use tokio::sync::{mpsc, oneshot};
+use tokio::io::BufReader;
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::dial::{Stream, dial, through};
+use super::events::{Events, KEEPALIVE, Reason, Shown, words};
 use super::host_key::HostKeys;
 use super::process::{Ends, How, Process, Said};
 use super::prompt::Prompt;
@@ -33,9 +28,6 @@ const PACKET: u32 = 65_535;
 /// How much is read at once, in bytes: russh alone would read each packet's length by itself.
 const READ_AHEAD: usize = 128 << 10;
 
-/// How often a silent node is asked whether it is there, once it has let us in.
-const KEEPALIVE: Duration = Duration::from_secs(15);
-
 /// The most jump hosts on a way.
 const MAX_JUMPS: usize = 8;
 
@@ -47,10 +39,6 @@ const CIPHERS: [cipher::Name; 5] = [
     cipher::AES_192_CTR,
     cipher::AES_128_CTR,
 ];
-
-/// Any stream that SSH may be spoken over.
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// A node that has let us in.
 pub(super) struct Client {
@@ -136,65 +124,6 @@ async fn open(
         })
     })?;
     Ok((Box::new(channel.into_stream()), format!(" through {last}")))
-}
-
-/// Connects by TCP: to each of the host's addresses, for its share of the time.
-async fn dial(settings: &Settings) -> Result<TcpStream, Error> {
-    let failed = |source| Error::Connect {
-        host: settings.place(),
-        source,
-    };
-    let limit = settings.connect_limit;
-    let timed_out = || Error::TimedOut {
-        host: settings.place(),
-        limit,
-    };
-    let found = lookup_host((settings.host.as_str(), settings.port));
-    let found = timeout(limit, found).await.map_err(|_| timed_out())?;
-    let addresses: Vec<SocketAddr> = found.map_err(failed)?.collect();
-    let share = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
-    let mut last = failed(io::ErrorKind::NotFound.into());
-    for address in addresses {
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                stream.set_nodelay(true).map_err(failed)?;
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = failed(error),
-            Err(_) => last = timed_out(),
-        }
-    }
-    Err(last)
-}
-
-/// Starts a ProxyCommand, as ssh does: by the user's shell.
-fn through(command: &str, settings: &Settings) -> Result<Box<dyn Stream>, Error> {
-    let bad = |why: &str| Error::Handshake {
-        host: settings.place(),
-        why: format!("ProxyCommand {command:?} {why}"),
-    };
-    let line = settings
-        .expanded(command)
-        .ok_or_else(|| bad("has an unknown token"))?;
-    let (shell, flag, line) = match cfg!(windows) {
-        true => ("cmd".to_owned(), "/c", line),
-        false => {
-            let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
-            (shell, "-c", format!("exec {line}"))
-        }
-    };
-    let mut child = Command::new(&shell)
-        .args([flag, &line])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|source| Error::Program {
-            program: shell,
-            source,
-        })?;
-    let streams = child.stdout.take().zip(child.stdin.take());
-    let (output, input) = streams.ok_or_else(|| bad("has no streams"))?;
-    Ok(Box::new(tokio::io::join(output, input)))
 }
 
 /// Agrees on keys and ciphers with whoever is at the other end of a stream, and sees who that is.
@@ -325,89 +254,6 @@ impl Client {
             },
             (error, _) => error,
         }
-    }
-}
-
-/// A key that waits for somebody to judge it.
-struct Shown {
-    key: PublicKeyOrCertificate,
-    verdict: oneshot::Sender<bool>,
-}
-
-/// Why a connection was lost.
-#[derive(Debug, Clone, Default)]
-struct Reason(Arc<Mutex<Option<String>>>);
-
-impl Reason {
-    fn set(&self, reason: String) {
-        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        place.get_or_insert(reason);
-    }
-
-    fn take(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// What happens on a connection.
-struct Events {
-    shown: mpsc::Sender<Shown>,
-    reason: Reason,
-}
-
-impl Handler for Events {
-    type Error = russh::Error;
-
-    async fn check_server_key(
-        &mut self,
-        key: &PublicKeyOrCertificate,
-    ) -> Result<bool, russh::Error> {
-        let key = match key {
-            PublicKeyOrCertificate::Certificate(certificate) => certificate.clone().into(),
-            PublicKeyOrCertificate::PublicKey { key, .. } => key.clone().into(),
-        };
-        let (verdict, judged) = oneshot::channel();
-        let asked = self.shown.send(Shown { key, verdict }).await;
-        Ok(asked.is_ok() && judged.await.unwrap_or(false))
-    }
-
-    async fn disconnected(
-        &mut self,
-        reason: DisconnectReason<russh::Error>,
-    ) -> Result<(), russh::Error> {
-        match reason {
-            DisconnectReason::ReceivedDisconnect(info) => {
-                self.reason.set(format!("it said {:?}", info.message));
-                Ok(())
-            }
-            DisconnectReason::Error(error) => {
-                self.reason.set(words(&error));
-                Err(error)
-            }
-        }
-    }
-}
-
-/// What went wrong, for people.
-fn words(error: &russh::Error) -> String {
-    match error {
-        russh::Error::Version => "what answers there is no sshd".to_owned(),
-        russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
-            "the connection was closed".to_owned()
-        }
-        russh::Error::IO(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the connection was closed".to_owned()
-        }
-        russh::Error::IO(error) => error.kind().to_string(),
-        russh::Error::KeepaliveTimeout => {
-            let limit = KEEPALIVE.as_secs() * 4;
-            format!("the node has been silent for {limit}s")
-        }
-        russh::Error::NoCommonAlgo { kind, theirs, .. } => {
-            format!("it knows no {kind:?} but {}", theirs.join(", "))
-        }
-        russh::Error::ChannelOpenFailure(why) => format!("{why:?}"),
-        other => other.to_string(),
     }
 }
 

@@ -1,0 +1,76 @@
+//! A stream to a host, that SSH may be spoken over.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::Error;
+use super::settings::Settings;
+
+/// Any stream that SSH may be spoken over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Connects by TCP: to each of the host's addresses, for its share of the time.
+pub(super) async fn dial(settings: &Settings) -> Result<TcpStream, Error> {
+    let failed = |source| Error::Connect {
+        host: settings.place(),
+        source,
+    };
+    let limit = settings.connect_limit;
+    let timed_out = || Error::TimedOut {
+        host: settings.place(),
+        limit,
+    };
+    let found = lookup_host((settings.host.as_str(), settings.port));
+    let found = timeout(limit, found).await.map_err(|_| timed_out())?;
+    let addresses: Vec<SocketAddr> = found.map_err(failed)?.collect();
+    let share = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+    let mut last = failed(io::ErrorKind::NotFound.into());
+    for address in addresses {
+        match timeout(share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true).map_err(failed)?;
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = failed(error),
+            Err(_) => last = timed_out(),
+        }
+    }
+    Err(last)
+}
+
+/// Starts a ProxyCommand, as ssh does: by the user's shell.
+pub(super) fn through(command: &str, settings: &Settings) -> Result<Box<dyn Stream>, Error> {
+    let bad = |why: &str| Error::Handshake {
+        host: settings.place(),
+        why: format!("ProxyCommand {command:?} {why}"),
+    };
+    let line = settings
+        .expanded(command)
+        .ok_or_else(|| bad("has an unknown token"))?;
+    let (shell, flag, line) = match cfg!(windows) {
+        true => ("cmd".to_owned(), "/c", line),
+        false => {
+            let shell = std::env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
+            (shell, "-c", format!("exec {line}"))
+        }
+    };
+    let mut child = Command::new(&shell)
+        .args([flag, &line])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|source| Error::Program {
+            program: shell,
+            source,
+        })?;
+    let streams = child.stdout.take().zip(child.stdin.take());
+    let (output, input) = streams.ok_or_else(|| bad("has no streams"))?;
+    Ok(Box::new(tokio::io::join(output, input)))
+}
