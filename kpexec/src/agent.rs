@@ -68,15 +68,16 @@ impl Error {
                 unready: Some(_),
                 ..
             } => Some(format!(
-                "kubectl get node {node} says whether it is there again"
+                "kubectl get node {node} says whether it is there again; --ssh goes to the node itself"
             )),
             Self::Missing { namespace, .. } => Some(format!(
                 "kpexec install{} puts one on every node, --ephemeral one there for this command \
-                 alone; virtual nodes can have none (--agent-namespace if they are elsewhere)",
+                 alone; --ssh needs none; virtual nodes can have none (--agent-namespace if they \
+                 are elsewhere)",
                 option(namespace)
             )),
             Self::Unready { namespace, pod, .. } => Some(format!(
-                "kubectl -n {namespace} describe pod {pod} says more; --ephemeral does without it"
+                "kubectl -n {namespace} describe pod {pod} says more; --ephemeral and --ssh do without it"
             )),
             Self::Cluster(_) => None,
         }

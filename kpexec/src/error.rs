@@ -92,8 +92,6 @@ impl Error {
     fn hint(&self) -> Option<String> {
         match self {
             Self::Settings(error) => error.hint(),
-            Self::Target(error) => error.hint(),
-            Self::Agent(error) => error.hint(),
             Self::Session(session::Error::NoHello { .. }) => {
                 Some("kpexec check says more about the agents".to_owned())
             }
@@ -111,6 +109,16 @@ impl Error {
             }
             Self::Cache(error) => error.hint(),
             Self::Admin(error) => error.hint(),
+            Self::Cluster(error)
+            | Self::Target(target::Error::Cluster(error))
+            | Self::Agent(agent::Error::Cluster(error))
+            | Self::Transport(transport::Error::Cluster(error))
+                if error.is_outage() =>
+            {
+                Some("--ssh goes to the pod's node without the API server".to_owned())
+            }
+            Self::Target(error) => error.hint(),
+            Self::Agent(error) => error.hint(),
             _ => None,
         }
     }

@@ -245,6 +245,8 @@ fn the_api_server_hangs(scene: &mut Scene) {
     // It accepts the connection, and is silent about TLS.
     let told = "Unable to connect to the server: 10.77.0.1:6443";
     assert!(hung.err().starts_with(told), "{hung}");
+    let way = "\n  --ssh goes to the pod's node without the API server\n";
+    assert!(hung.err().ends_with(way), "{hung}");
     cluster.api_server().resume();
     cluster.wait_for_api_server();
     scene.works_again();

@@ -181,7 +181,10 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     cluster.etcd().kill();
     story.enters("--ssh=auto", "web", "web", &["Going over SSH: "]);
     cluster.api_server().kill();
-    story.refuses(&["web", "--", "true"], &["was refused"]);
+    story.refuses(
+        &["web", "--", "true"],
+        &["was refused", "\n  --ssh goes to"],
+    );
     seen_and_unseen();
     cluster.worker("node-2").kubelet.kill();
     seen_and_unseen();
@@ -216,7 +219,10 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     story.laptop.kpexec(["cache", "clear"]).ok();
     story.refuses(
         &["--ssh", "web", "--", "true"],
-        &["no node of this cluster is known"],
+        &[
+            "neither pod ",
+            " is remembered, nor any node of this cluster",
+        ],
     );
 }
 

@@ -236,8 +236,9 @@ fn keys_are_the_agents_or_in_files() {
         "ssh-agent sh -c 'ssh-add -q /root/in-agent && rm /root/in-agent && exec \"$@\"' sh \"$@\"";
     let by_agent = bed().kpexec_as("held", ["web", "--", "hostname"]);
     assert_eq!(by_agent.within(script).ok(), "web");
-    let alone = bed().kpexec_as("held", ["web", "--", "hostname"]).run();
-    refused(&alone, &["held in"]);
+    let lost = ["-I", "/root/in-agent", "web", "--", "hostname"];
+    let alone = bed().kpexec_as("held", lost).run();
+    refused(&alone, &["held in", "/root/in-agent (which is not there)"]);
 }
 
 #[test]

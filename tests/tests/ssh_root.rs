@@ -248,11 +248,21 @@ fn another_program_may_be_the_way() {
     pty.write("tty; exit 5\r");
     pty.wait_for("/dev/pts/");
     assert_eq!(pty.wait(), 5);
+    // A key for the command, which is not that program's.
+    let script = "trap 'exit 7' INT; echo ready; while :; do sleep 0.1; done";
+    let mut pty = by("ssh -T root@{address}", &["web", "--", "sh", "-c", script]).pty();
+    pty.wait_for("ready");
+    pty.write("\x03");
+    assert_eq!(pty.wait(), 7);
 
     let failed = by("ssh -T -p 9 root@{node}", &run).run();
     refused(&failed, 1, &["Connection refused"]);
     let missing = by("/nonexistent {node}", &run).run();
-    refused(&missing, 1, &["cannot start /nonexistent"]);
+    refused(
+        &missing,
+        1,
+        &["cannot start /nonexistent: there is no such program"],
+    );
     let unfilled = by("ssh -p {port} {node}", &run).run();
     refused(&unfilled, 1, &["{port}", "--ssh-port"]);
     // It dies in the middle.

@@ -171,7 +171,12 @@ async fn refresh(args: &RefreshArgs) -> Result<(), Failure> {
     let (pods, nodes) = (memory.pods.len(), memory.nodes.len());
     cache.replace(memory)?;
     if !args.quiet {
-        say(format_args!("{pods} pods on {nodes} nodes are remembered"));
+        let some = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            count => format!("{count} {what}s"),
+        };
+        let (pods, nodes) = (some(pods, "pod"), some(nodes, "node"));
+        say(format_args!("remembered now: {pods} on {nodes}"));
     }
     Ok(())
 }

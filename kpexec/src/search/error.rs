@@ -9,7 +9,7 @@ const NODES: usize = 5;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nobody to ask.
-    #[error("no node of this cluster is known, and {0} of no pod")]
+    #[error("neither {0} is remembered, nor any node of this cluster")]
     NoNodes(String),
     /// Its pods may have any name.
     #[error("no pod of {0} is remembered, and its pods cannot be told by their names")]

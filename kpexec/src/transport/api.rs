@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// The way from the API server to the node is what fails.
     #[error(
-        "error: {}: {what}\n  kubectl describe node {node} says more",
+        "error: {}: {what}\n  kubectl describe node {node} says more; --ssh goes to the node itself",
         match unready {
             Some(reason) => format!("node {node} is not ready ({reason})"),
             None => format!("the API server does not reach node {node}"),

@@ -16,7 +16,7 @@ use russh::{MethodKind, MethodSet, SendError, Signer};
 use tokio::time::timeout;
 
 use super::Error;
-use super::keys::{Agent, Candidate, agent, candidates, read_key};
+use super::keys::{Agent, Candidate, agent, candidates, is_usual, read_key};
 use super::prompt::Prompt;
 use super::settings::Settings;
 
@@ -177,6 +177,9 @@ impl<H: Handler> Door<'_, H> {
         let key = match read_key(path, None) {
             Ok(key) => key,
             Err(KeyError::IO(error)) if error.kind() == io::ErrorKind::NotFound => {
+                if !is_usual(path) {
+                    self.tried.push(format!("{name} (which is not there)"));
+                }
                 return Ok(false);
             }
             Err(KeyError::KeyIsEncrypted) => {

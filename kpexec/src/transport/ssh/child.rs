@@ -1,6 +1,11 @@
 //! `--ssh-command`: a program of the user's own as the way to a node.
 
+#[cfg(unix)]
+use std::env;
 use std::fmt;
+use std::io;
+#[cfg(unix)]
+use std::path::Path;
 use std::process::Stdio;
 
 use bytes::{Bytes, BytesMut};
@@ -49,7 +54,12 @@ impl Template {
                     None => {}
                 }
             }
-            Ok(filled)
+            match unknown_place(word) {
+                Some(place) => Err(bad(format!(
+                    "it has {place}; {{node}}, {{address}}, {{user}} and {{port}} are filled in"
+                ))),
+                None => Ok(filled),
+            }
         };
         let words = words.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
         match words.is_empty() {
@@ -65,7 +75,10 @@ impl Template {
     pub(super) fn start(&self, line: &[String]) -> Result<Process, Error> {
         let mut words = self.words.iter().chain(line);
         let program = words.next().cloned().unwrap_or_default();
-        let mut command = Command::new(&program);
+        let mut command = match deaf_to_keys(&program) {
+            Ok(command) => command,
+            Err(source) => return Err(Error::Program { program, source }),
+        };
         command
             .args(words)
             .stdin(Stdio::piped())
@@ -83,6 +96,43 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.words.join(" "))
     }
+}
+
+/// Runs a program that a terminal's Ctrl-C does not end: that is kpexec's, which passes it on to the
+/// command. What is ignored stays so through exec (signal(7)).
+///
+/// # Errors
+/// When there is no such program, which a shell would tell in its own way.
+#[cfg(unix)]
+fn deaf_to_keys(program: &str) -> io::Result<Command> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_there = match program.contains('/') {
+        true => Path::new(program).exists(),
+        false => env::split_paths(&path).any(|folder| folder.join(program).is_file()),
+    };
+    if !is_there {
+        return Err(io::Error::other("there is no such program"));
+    }
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "trap '' INT QUIT; exec \"$@\"", "sh", program]);
+    Ok(command)
+}
+
+#[cfg(windows)]
+fn deaf_to_keys(program: &str) -> io::Result<Command> {
+    Ok(Command::new(program))
+}
+
+/// A name in braces that is none of ours. What else has braces, as JSON does, is left alone.
+fn unknown_place(word: &str) -> Option<&str> {
+    let mut opened = word.match_indices('{').map(|(start, _)| &word[start..]);
+    opened.find_map(|rest| {
+        let place = &rest[..=rest.find('}')?];
+        let name = place.trim_matches(['{', '}']);
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase());
+        let known = ["node", "address", "user", "port"].contains(&name);
+        (is_name && !known).then_some(place)
+    })
 }
 
 fn pump(mut child: Child, ends: Ends) -> tokio::task::JoinHandle<()> {
@@ -174,6 +224,8 @@ mod tests {
         let refused = |command| filled(command, &options).unwrap_err();
         assert!(refused("ssh -p {port}").contains("--ssh-port"));
         assert!(refused("ssh 'a").contains("quote"));
+        assert!(refused("ssh {host}").contains("it has {host}; {node}"));
+        assert!(filled("ssm '{\"portNumber\":[\"{node}\"]}' {}", &options).is_ok());
         assert!(refused(" ").contains("empty"));
     }
 }

@@ -28,7 +28,10 @@ pub(super) async fn dial(settings: &Settings) -> Result<TcpStream, Error> {
         limit,
     };
     let found = lookup_host((settings.host.as_str(), settings.port));
-    let found = timeout(limit, found).await.map_err(|_| timed_out())?;
+    let found = timeout(limit, found).await.map_err(|_| Error::Unresolved {
+        host: settings.place(),
+        limit,
+    })?;
     let addresses: Vec<SocketAddr> = found.map_err(failed)?.collect();
     let share = limit / u32::try_from(addresses.len()).unwrap_or(1).max(1);
     let mut last = failed(io::ErrorKind::NotFound.into());

@@ -75,6 +75,14 @@ pub enum Error {
         /// How long it had.
         limit: Duration,
     },
+    /// No name server answers.
+    #[error("the name of {host} was not resolved within {}", humantime::format_duration(*limit))]
+    Unresolved {
+        /// Host and port.
+        host: String,
+        /// How long that might take.
+        limit: Duration,
+    },
     /// What answers is no sshd, or one that we have nothing in common with.
     #[error("cannot speak SSH with {host}: {why}")]
     Handshake {
@@ -258,6 +266,7 @@ impl Error {
                 "if the host was made anew, forget the old key: ssh-keygen -R {host:?} -f {}",
                 file.display()
             ),
+            Self::Unresolved { .. } => "name the host by its address".to_owned(),
             Self::Denied { .. } => {
                 "name a key with -I FILE or load it (ssh-add FILE); log in as another with \
                  --ssh-user NAME"

@@ -34,6 +34,22 @@ pub(super) async fn agent(settings: &Settings) -> Option<Agent> {
     Some(agent.ok()?.dynamic())
 }
 
+/// Whether ssh looks for such a file by itself: nobody has named it then.
+pub(super) fn is_usual(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let kind = name.and_then(|name| name.strip_prefix("id_"));
+    let kinds = [
+        "rsa",
+        "ecdsa",
+        "ecdsa_sk",
+        "ed25519",
+        "ed25519_sk",
+        "xmss",
+        "dsa",
+    ];
+    kind.is_some_and(|kind| kinds.contains(&kind))
+}
+
 /// All keys, in the order in which they are tried.
 pub(super) fn candidates(settings: &Settings, held: Vec<AgentIdentity>) -> Vec<Candidate> {
     let mut files: Vec<_> = settings

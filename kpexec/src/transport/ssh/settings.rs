@@ -161,9 +161,14 @@ async fn ask(name: &str, options: &Options) -> Result<Pairs, Error> {
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let pairs = text.lines().filter_map(|line| line.split_once(' '));
-    Ok(pairs
+    let mut pairs: Pairs = pairs
         .map(|(keyword, value)| (keyword.to_lowercase(), value.trim().to_owned()))
-        .collect())
+        .collect();
+    // ssh forgets those that are not there; it is to be told that they are not.
+    for identity in options.identities.iter().filter(|path| !path.exists()) {
+        pairs.push(("identityfile".to_owned(), identity.display().to_string()));
+    }
+    Ok(pairs)
 }
 
 /// All that does not differ by the host's name alone.
