@@ -17,6 +17,7 @@ use crate::request::{CgroupChoice, Request};
 use crate::session::{self, original::Asked};
 use crate::stderr::{say, warn};
 use crate::supervise::{self, ExitReason, Signals, Terminal};
+use crate::sys::image::let_go_of_code;
 use crate::trace::Trace;
 use crate::{completion, plan, resolve, seal};
 
@@ -141,6 +142,8 @@ fn execute(
     .start()?;
     if let Some(link) = link {
         link.started(started.pid);
+        // Nobody waits for it now.
+        let_go_of_code();
     }
     let options = supervise::Options {
         timeout: request.timeout,

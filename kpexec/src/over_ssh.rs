@@ -3,10 +3,12 @@
 use cnsenter_protocol::{Reader, Target};
 
 use crate::aftermath::{self, End};
+use crate::cache::{Cache, Node, ago};
 use crate::config;
 use crate::error::Error;
 use crate::report::Report;
 use crate::request::{self, BySsh, Object, Request};
+use crate::search;
 use crate::session::{self, Options};
 use crate::trace::Trace;
 use crate::transport::Duplex;
@@ -33,10 +35,35 @@ pub async fn run(node: &str, by: &BySsh, request: &Request, trace: &Trace) -> Re
     };
     let report = Report::new(request.quiet, request.progress);
     request.tell_refused_tty(&report);
-    let opened = open(&Host::named(node), target, by, request, report, trace).await;
+    let host = host(node, by, request, &report).await;
+    let opened = open(&host, target, by, request, report, trace).await;
     let (stream, options) = opened?;
     let ended = session::run(stream, options).await;
     Ok(aftermath::explain(None, None, ended).await?)
+}
+
+/// The host that is called so. Clusters have names for their nodes that no name server may know: then
+/// it is where the node of that name was.
+async fn host(name: &str, by: &BySsh, request: &Request, report: &Report) -> Host {
+    let (_, node) = name.rsplit_once('@').unwrap_or(("", name));
+    match remembered(node, request) {
+        Some(known) if !ssh::has_address(node).await => {
+            let ago = ago(known.seen);
+            report.note(&format!("From the cache, {ago}: where {node} is"));
+            Host {
+                name: name.to_owned(),
+                ..search::host(node, Some(&known), by)
+            }
+        }
+        _ => Host::named(name),
+    }
+}
+
+/// Nobody has to have a kubeconfig, or a cache, to name a host.
+fn remembered(node: &str, request: &Request) -> Option<Node> {
+    let known = config::known(&request.selection).ok()?;
+    let memory = Cache::of(&known.identity, request.cache_age)?.load().ok()?;
+    memory.nodes.into_iter().find(|known| known.name == node)
 }
 
 /// Starts the command's session on a node.

@@ -10,6 +10,7 @@ use crate::cli::{ExecArgs, Invocation, Sub};
 use crate::completion::asker::Asker;
 use crate::error::Error;
 use crate::program::Program;
+use crate::report::Report;
 use crate::request::{Caller, Request};
 use crate::session::Ending;
 use crate::settings::{ConfigArgs, Settings};
@@ -104,10 +105,14 @@ fn has_descriptors() -> io::Result<()> {
 async fn execute(request: &Request) -> Result<End, Error> {
     let trace = Trace::new(request.run.verbose);
     let end = match &request.ssh {
-        Some(by) => match &by.node {
-            Some(node) => over_ssh::run(node, by, request, &trace).await?,
-            None => fallback::run(by, request, &trace).await?,
-        },
+        Some(by) => {
+            let report = Report::new(request.quiet, request.progress);
+            by.options.check(&report).map_err(Error::Ssh)?;
+            match &by.node {
+                Some(node) => over_ssh::run(node, by, request, &trace).await?,
+                None => fallback::run(by, request, &trace).await?,
+            }
+        }
         None => by_api::run(request, &trace).await?,
     };
     trace.step(|| format!("ended; exit code {}", end.ending.code()));

@@ -110,6 +110,9 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
         "{output}"
     );
     assert_eq!(output.out().trim(), api);
+    let output = story.kpexec(&["--node=node-1", "-c", "log", "web", "--", "hostname"]);
+    assert_eq!((output.code, output.out().trim()), (0, "web"), "{output}");
+    assert!(output.err().contains("ago: where node-1 is"), "{output}");
     denials_are_no_outages(&story);
     all_answers_have_one_limit(&story);
 

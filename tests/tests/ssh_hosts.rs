@@ -237,8 +237,17 @@ fn keys_are_the_agents_or_in_files() {
     let by_agent = bed().kpexec_as("held", ["web", "--", "hostname"]);
     assert_eq!(by_agent.within(script).ok(), "web");
     let lost = ["-I", "/root/in-agent", "web", "--", "hostname"];
+    let warning = "Warning: there is no key /root/in-agent\n";
+    let told = "/root/in-agent (which is not there)";
     let alone = bed().kpexec_as("held", lost).run();
-    refused(&alone, &["held in", "/root/in-agent (which is not there)"]);
+    assert!(alone.err().starts_with(warning), "{alone}");
+    assert!(alone.err().contains(told), "{alone}");
+    let output = bed().kpexec(lost).run();
+    assert_eq!(
+        (output.code, output.err().as_str()),
+        (0, warning),
+        "{output}"
+    );
 }
 
 #[test]

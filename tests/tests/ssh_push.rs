@@ -286,7 +286,10 @@ fn what_would_not_run_is_not_sent() {
         ("/usr/bin/env", "it is not static"),
         ("/etc/passwd", "it is no program for Linux"),
         ("/dev/null", "cannot read /dev/null"),
-        ("/usr/local/none", "none of /usr/local/none is there"),
+        (
+            "/usr/local/none",
+            "cannot read /usr/local/none, which is to be sent",
+        ),
     ] {
         let words = [&format!("--push={file}"), "web", "--", "id"];
         ended(&bed.kpexec(words).run(), 1, &[told]);
@@ -377,7 +380,7 @@ fn a_part_of_it_is_removed_whoever_ends() {
     let node = &bed.shop.node;
     // A disk that takes its time.
     let slow = "while part=$(mktemp /usr/local/tricks/part.XXXXXX); do\n\
-        dd bs=4096 count=1 of=$part 2>/dev/null; [ -s $part ] || break\n\
+        dd bs=64K count=1 of=$part 2>/dev/null; [ -s $part ] || break\n\
         cat <$part; rm $part; sleep 0.02; done; rm $part";
     let _sshd = tricked(&bed, &[("head", slow)]);
     let before = quiet(&bed);

@@ -17,6 +17,7 @@ use nix::unistd::{Pid, chdir, pipe2, read, setpgid};
 
 use super::cgroup_leaf::{Leaf, Site};
 use crate::supervise::Restorer;
+use crate::sys::image::let_go_of_code;
 use crate::sys::process::{Fork, close_all_but, exit_now, fork_silently, pidfd_open};
 
 /// A guard on duty. Dropping it without [`Guard::dismiss`] calls it into action.
@@ -83,6 +84,8 @@ fn keep_watch(pipe: &OwnedFd, sites: &[&Site], terminal: Option<&Restorer>) -> !
     keep.extend(sites.iter().map(|site| site.as_fd()));
     keep.extend(terminal.map(AsFd::as_fd));
     let _ = close_all_but(&keep);
+
+    let_go_of_code();
 
     // Nothing is ever written: this returns at the pipe's end, which is ours.
     while read(pipe, &mut [0]) == Err(Errno::EINTR) {}

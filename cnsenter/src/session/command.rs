@@ -21,6 +21,7 @@ use crate::link::{self, Cause, End, Heard, Link, Order, Report};
 use crate::request::Request;
 use crate::seal;
 use crate::supervise::{Direction, Stream};
+use crate::sys::image::let_go_of_code;
 use crate::sys::process::{Fork, exit_now, fork, standard_fds};
 use crate::sys::signals::send;
 use crate::sys::stream::replace;
@@ -164,6 +165,7 @@ impl Command {
             Heard::Nothing => {}
             Heard::Message(Report::Started(pid)) => {
                 outbox.put(self.session, &Control::Started { pid });
+                let_go_of_code();
             }
             Heard::Message(report) => self.end = End::of(report),
             Heard::End => {

@@ -1,4 +1,4 @@
-//! Detached mounts, and executing from a file descriptor.
+//! Our own image: detached mounts of it, executing it from a file descriptor, and its pages.
 
 use std::ffi::CStr;
 use std::io;
@@ -57,4 +57,28 @@ pub fn take_inherited(fd: RawFd) -> io::Result<OwnedFd> {
     check(unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) }.into())?;
     // SAFETY: it is open, above 2, and nothing else in this program has opened a descriptor yet.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Lets go of the pages of our own code. What is used again comes back from the page cache, several
+/// pages with each fault; most of what a start takes is not used while a command runs.
+pub fn let_go_of_code() {
+    unsafe extern "C" {
+        /// Where the image begins, by the linker.
+        static __executable_start: u8;
+        /// Where its code ends (end(3)).
+        static etext: u8;
+    }
+    let start = &raw const __executable_start;
+    // SAFETY: asks for a number.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(1 << 16);
+    let length = (&raw const etext).addr() - start.addr();
+    // SAFETY: nobody writes to these pages, so that each is again what the file has (madvise(2)); the
+    // last one, which may not be code to its end, is left out.
+    unsafe {
+        libc::madvise(
+            start.cast_mut().cast(),
+            length / page * page,
+            libc::MADV_DONTNEED,
+        )
+    };
 }

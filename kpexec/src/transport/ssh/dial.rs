@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
@@ -15,6 +16,15 @@ use super::settings::Settings;
 /// Any stream that SSH may be spoken over.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// How long it may take to see whether a name has an address, where there is another way.
+const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+
+/// Whether there is an address for that name, said soon.
+pub async fn has_address(name: &str) -> bool {
+    let found = timeout(LOOKUP_LIMIT, lookup_host((name, 22))).await;
+    found.is_ok_and(|found| found.is_ok_and(|mut all| all.next().is_some()))
+}
 
 /// Connects by TCP: to each of the host's addresses, for its share of the time.
 pub(super) async fn dial(settings: &Settings) -> Result<TcpStream, Error> {

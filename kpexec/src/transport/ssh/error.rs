@@ -266,6 +266,10 @@ impl Error {
                 "if the host was made anew, forget the old key: ssh-keygen -R {host:?} -f {}",
                 file.display()
             ),
+            Self::Connect { .. } | Self::TimedOut { .. } => {
+                "see whether ssh gets there; --ssh-port, -J and --node-address-type change the way"
+                    .to_owned()
+            }
             Self::Unresolved { .. } => "name the host by its address".to_owned(),
             Self::Denied { .. } => {
                 "name a key with -I FILE or load it (ssh-add FILE); log in as another with \

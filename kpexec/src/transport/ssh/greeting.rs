@@ -71,6 +71,7 @@ impl Ended {
         let words: Vec<_> = words
             .map(str::trim)
             .filter(|line| !line.is_empty())
+            .map(shortened)
             .collect();
         match words.is_empty() {
             true => self
@@ -90,6 +91,15 @@ impl Ended {
             stderr: String::from_utf8_lossy(&self.stderr).into_owned(),
             stdout: self.stdout,
         }
+    }
+}
+
+/// A line that somebody may have to read.
+fn shortened(line: &str) -> String {
+    const MOST: usize = 300;
+    match line.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
     }
 }
 
@@ -256,6 +266,7 @@ mod tests {
             stderr: stderr.into(),
         };
         assert_eq!(ended("Welcome\n", "a\nb\n").words(), "b; Welcome");
+        assert_eq!(ended("", &"é".repeat(9999)).words().chars().count(), 301);
         assert_eq!(
             ended("", "").words(),
             "cnsenter ended there with exit code 1"

@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use cnsenter_protocol::request::is_plain;
 
 pub use args::{AddressType, SshArgs, Transport, When};
+pub use dial::has_address;
 pub use error::Error;
 pub use push::{Error as PushError, Push};
 pub use root::Sudo;
@@ -62,6 +63,25 @@ pub struct Options {
     pub push: Push,
     /// Whether the user may be asked, on a terminal.
     pub may_prompt: bool,
+}
+
+impl Options {
+    /// Looks after the files that are named, before a node is waited for: a key that is not there is
+    /// told of, as ssh does.
+    ///
+    /// # Errors
+    /// When there is nothing to send where `--push` says.
+    pub fn check(&self, report: &Report) -> Result<(), Error> {
+        // "~" is ssh's to understand.
+        let is_missing = |path: &&PathBuf| !path.starts_with("~") && !path.exists();
+        for path in self.identities.iter().filter(is_missing) {
+            report.note(&format!("Warning: there is no key {}", path.display()));
+        }
+        match &self.push {
+            Push::Path(path) => Ok(push::look_at(path)?),
+            Push::Never | Push::Ours => Ok(()),
+        }
+    }
 }
 
 /// The cnsenter of a node's own.

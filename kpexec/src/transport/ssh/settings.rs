@@ -165,7 +165,11 @@ async fn ask(name: &str, options: &Options) -> Result<Pairs, Error> {
         .map(|(keyword, value)| (keyword.to_lowercase(), value.trim().to_owned()))
         .collect();
     // ssh forgets those that are not there; it is to be told that they are not.
-    for identity in options.identities.iter().filter(|path| !path.exists()) {
+    for identity in options
+        .identities
+        .iter()
+        .filter(|path| !path.starts_with("~") && !path.exists())
+    {
         pairs.push(("identityfile".to_owned(), identity.display().to_string()));
     }
     Ok(pairs)

@@ -18,6 +18,7 @@ use crate::report::Report;
 use crate::session;
 use crate::trace::Trace;
 use program::Program;
+pub(super) use program::look_at;
 use upload::Upload;
 
 /// `--push`: whether a cnsenter is sent, and which.

@@ -114,6 +114,18 @@ fn places(push: &Push, machine: Machine) -> Vec<PathBuf> {
     }
 }
 
+/// Whether there could be something to send, whatever the node's machine is.
+///
+/// # Errors
+/// When there is nothing there.
+pub(crate) fn look_at(path: &Path) -> Result<(), Error> {
+    fs::metadata(path).map_err(|source| {
+        let path = path.to_owned();
+        Error::Read { path, source }
+    })?;
+    Ok(())
+}
+
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let found = fs::metadata(path)?;
     match found.is_file() && found.len() <= MAX_SIZE {
