@@ -40,11 +40,13 @@ Examples:
   {} -n shop web-0 -c app -- ss -tlnp
   {} -f web.yaml -- id              in what a manifest describes
   tar c . | {} -i web-0 -- tar x -C /srv
+  {} --ssh=auto web-0 -- id         by SSH if there is no way through the API server
+  {} --node node-3 web-0 -- id      by SSH to that node, without any API server
 
 Exit status: the command's own; 128+N if it died of signal N; 124 after --timeout;
-1 if the pod or its agent was not reached, 125 if the container was not entered: nothing
-was run; 126 if the command cannot be executed; 127 if it was not found; 255 if the
-connection, or the output, was lost.";
+1 if the pod, its node or its agent was not reached, 125 if the container was not
+entered: nothing was run; 126 if the command cannot be executed; 127 if it was not found;
+255 if it ran, and the connection or the output was lost.";
 
 /// Run a command in any pod's container, with full privileges.
 #[derive(Debug, Parser)]

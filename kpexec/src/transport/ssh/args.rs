@@ -11,7 +11,7 @@ use super::{Options, Push, Sudo};
 #[command(next_help_heading = "SSH")]
 pub struct SshArgs {
     /// Reach the pod's node by SSH, and the cnsenter that is installed there; no nodepause is needed
-    /// (auto: only if there is no way through the API server)
+    /// (auto: only if there is no way through the API server; never: not at all)
     #[arg(
         long,
         value_name = "WHEN",
@@ -33,7 +33,8 @@ pub struct SshArgs {
     /// Where a node is reached, with {node} in it, in place of its addresses
     #[arg(long, value_name = "HOST")]
     pub ssh_host: Option<String>,
-    /// The pod's node, or any name that ssh knows it by: the API server is not asked
+    /// The pod's node, or any name that ssh knows it by: it is reached by SSH, and the API server is not
+    /// asked
     #[arg(
         long,
         value_name = "[USER@]HOST",
@@ -82,7 +83,8 @@ pub struct SshArgs {
     #[arg(long, value_name = "COMMAND")]
     pub ssh_command: Option<String>,
     /// Send our own cnsenter to a node that has none, or one of another protocol, for this command
-    /// alone: the one that came with kpexec, or FILE (a folder: its cnsenter-x86_64 or -aarch64)
+    /// alone: the one that came with kpexec (also --push=auto), or FILE (a folder: its cnsenter-x86_64
+    /// or -aarch64); --push=never turns it off
     #[arg(
         long,
         value_name = "FILE",
