@@ -121,15 +121,18 @@ fn make_folder(path: &Path) -> Result<PathBuf, Error> {
     Ok(folder.to_owned())
 }
 
+#[cfg(unix)]
 fn private() -> OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options.mode(0o600).custom_flags(flags.bits().cast_signed());
-    }
+    options.mode(0o600).custom_flags(flags.bits().cast_signed());
     options
+}
+
+#[cfg(windows)]
+fn private() -> OpenOptions {
+    OpenOptions::new()
 }
 
 fn open(options: &OpenOptions, path: &Path) -> Result<File, Error> {
