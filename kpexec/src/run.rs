@@ -106,7 +106,8 @@ async fn execute(request: &Request) -> Result<End, Error> {
     let trace = Trace::new(request.run.verbose);
     let end = match &request.ssh {
         Some(by) => {
-            let report = Report::new(request.quiet, request.progress);
+            // Nothing is waited for here.
+            let report = Report::new(request.quiet, false);
             by.options.check(&report).map_err(Error::Ssh)?;
             match &by.node {
                 Some(node) => over_ssh::run(node, by, request, &trace).await?,

@@ -166,7 +166,8 @@ fn with_stdin_in_the_background_the_keys_are_the_foregrounds() {
     terminal.write("echo fore''ground\r");
     terminal.wait_for("foreground");
     terminal.write("fg\r");
-    terminal.wait_for("fg\r\n");
+    // Only then has the shell's line editor given the terminal its usual modes back.
+    terminal.wait_until(|screen| screen.contains("fg\ncnsenter -i $T -- cat\n"));
     eventually("it goes on", || stage.node.state(outer) == 'S');
     terminal.write("one line\r");
     terminal.wait_until(|screen| screen.contains("one line\none line"));
