@@ -167,7 +167,7 @@ fn with_stdin_in_the_background_the_keys_are_the_foregrounds() {
     terminal.wait_for("foreground");
     terminal.write("fg\r");
     // Only then has the shell's line editor given the terminal its usual modes back.
-    terminal.wait_until(|screen| screen.contains("fg\ncnsenter -i $T -- cat\n"));
+    terminal.wait_until(|screen| screen.contains("fg\ncnsenter -i $T -- cat"));
     eventually("it goes on", || stage.node.state(outer) == 'S');
     terminal.write("one line\r");
     terminal.wait_until(|screen| screen.contains("one line\none line"));

@@ -368,7 +368,7 @@ fn servers_that_cannot_be_reached() {
         );
         path
     };
-    let alike = |path: &str| {
+    let alike = |path: &str, hint: &str| {
         let words = ["web", "--", "true"];
         let theirs = cluster()
             .kubectl(["exec"].iter().chain(&words))
@@ -377,13 +377,13 @@ fn servers_that_cannot_be_reached() {
         let ours = cluster().kpexec(words).env("KUBECONFIG", path).run();
         // kubectl's discovery complains first, in its log.
         let last = theirs.err().lines().last().unwrap_or_default().to_owned();
-        assert_eq!(
-            (ours.code, ours.err().trim_end()),
-            (theirs.code, last.as_str())
-        );
+        let told = (ours.code, ours.err());
+        assert_eq!(told, (theirs.code, format!("{last}\n{hint}")));
     };
-    alike(&config("refused", "https://127.0.0.1:1", "{token: t}"));
-    alike(&config("stranger", &cluster().url(), "{token: wrong}"));
+    let way = "  --ssh goes to the pod's node without the API server\n";
+    alike(&config("refused", "https://127.0.0.1:1", "{token: t}"), way);
+    // Who is denied is not told of ways around that.
+    alike(&config("stranger", &cluster().url(), "{token: wrong}"), "");
 
     // kubectl: "dial tcp: lookup nosuch.invalid: no such host". Nobody is there to be asked for names,
     // which some resolvers wait long for.
