@@ -378,30 +378,38 @@ fn a_link_in_the_folders_place_is_not_followed() {
 fn a_part_of_it_is_removed_whoever_ends() {
     let bed = empty_bed();
     let node = &bed.shop.node;
-    // A disk that takes its time.
-    let slow = "while part=$(mktemp /usr/local/tricks/part.XXXXXX); do\n\
-        dd bs=64K count=1 of=$part 2>/dev/null; [ -s $part ] || break\n\
-        cat <$part; rm $part; sleep 0.02; done; rm $part";
-    let _sshd = tricked(&bed, &[("head", slow)]);
+    // A disk that writes a part, and goes on when it is let.
+    let stuck = "case \"$*\" in -1|'-n 1'|'-c 1') exec /usr/bin/head \"$@\" ;; esac\n\
+        dd bs=64K count=20 iflag=fullblock 2>/dev/null\n\
+        while [ -e /usr/local/tricks/stuck ]; do sleep 0.02; done; cat";
+    let _sshd = tricked(&bed, &[("head", stuck)]);
     let before = quiet(&bed);
-    let is_there = || {
-        node.command(["sh", "-c", "ls -s /run/kpexec-*/cnsenter"])
-            .run()
+    let begun = || {
+        node.write("/usr/local/tricks/stuck", "");
+        let client = pushed(&bed, "root", &["id"]).spawn();
+        let is_there = "[ -s \"$(echo /run/kpexec-*/cnsenter)\" ]";
+        eventually("a part is there", || {
+            node.command(["sh", "-c", is_there]).run().code == 0
+        });
+        client
+    };
+    let ended_by = |client: Live| {
+        let output = client.wait();
+        assert_ne!(left(node), "");
+        node.command(["rm", "/usr/local/tricks/stuck"]).ok();
+        eventually("nothing is left", || left(node).is_empty());
+        output
     };
     for signal in [Signal::SIGKILL, Signal::SIGINT, Signal::SIGTERM] {
-        let client = pushed(&bed, "root", &["id"]).spawn();
-        eventually("a part is there", || is_there().code == 0);
+        let client = begun();
         client.signal(signal);
-        eventually("nothing is left", || left(node).is_empty());
-        let output = client.wait();
+        let output = ended_by(client);
         assert_eq!(output.code, 128 + signal as i32, "{output}");
     }
-    let client = pushed(&bed, "root", &["id"]).spawn();
-    eventually("a part is there", || is_there().code == 0);
+    let client = begun();
     node.command(["pkill", "-KILL", "-f", "^sshd: root@notty"])
         .ok();
-    eventually("nothing is left", || left(node).is_empty());
-    ended(&client.wait(), 1, &["cannot send cnsenter to"]);
+    ended(&ended_by(client), 1, &["cannot send cnsenter to"]);
     before.assert_same(node);
 }
 
