@@ -7,6 +7,7 @@ mod causes;
 pub mod cli;
 pub mod commands;
 pub mod completion;
+mod datagram;
 pub mod enter;
 pub mod error;
 pub mod escape;

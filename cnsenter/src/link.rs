@@ -2,15 +2,17 @@
 //! reports the other, each a message on a socket. Its end is the session's.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use cnsenter_protocol::{Exit, Failure, FailureKind, KilledFor};
+
+use crate::datagram::{self, Received};
 
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 16 << 10;
@@ -22,6 +24,8 @@ pub enum Order {
     Signal(i32),
     /// Rows and columns of its terminal.
     Size(u16, u16),
+    /// Nothing more is written to its terminal; the last byte that was.
+    InputEnd(Option<u8>),
     /// Nothing any more: it is to be killed. Told by the socket's end.
     End,
 }
@@ -29,7 +33,8 @@ pub enum Order {
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Report {
-    /// It runs.
+    /// It runs. With it comes the master of its terminal, if it has one: the session relays that
+    /// itself, and every key is spared the way through this process.
     Started(u32),
     /// It has ended.
     Ended {
@@ -70,15 +75,19 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// Sends without waiting: who does not listen any more, or for long, misses it.
 pub(crate) fn tell(socket: impl AsFd, message: &impl Serialize) {
+    tell_with(socket, message, None);
+}
+
+fn tell_with(socket: impl AsFd, message: &impl Serialize, fd: Option<BorrowedFd<'_>>) {
     if let Ok(bytes) = postcard::to_stdvec(message) {
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let _ = send(socket.as_fd().as_raw_fd(), &bytes, flags);
+        let _ = datagram::send(socket, &bytes, fd, MsgFlags::MSG_DONTWAIT);
     }
 }
 
 /// What a socket has to say.
 pub(crate) enum Heard<T> {
-    Message(T),
+    /// With a descriptor, if one came with it.
+    Message(T, Option<OwnedFd>),
     Nothing,
     End,
 }
@@ -86,13 +95,13 @@ pub(crate) enum Heard<T> {
 pub(crate) fn hear<T: DeserializeOwned>(socket: impl AsFd) -> Heard<T> {
     let mut bytes = [0; MAX_MESSAGE];
     loop {
-        return match recv(
-            socket.as_fd().as_raw_fd(),
-            &mut bytes,
-            MsgFlags::MSG_DONTWAIT,
-        ) {
-            Ok(length @ 1..) => match postcard::from_bytes(&bytes[..length]) {
-                Ok(message) => Heard::Message(message),
+        return match datagram::receive(&socket, &mut bytes, MsgFlags::MSG_DONTWAIT) {
+            Ok(Received {
+                length: length @ 1..,
+                fd,
+                ..
+            }) => match postcard::from_bytes(&bytes[..length]) {
+                Ok(message) => Heard::Message(message, fd),
                 // Both ends are the same program.
                 Err(_) => Heard::End,
             },
@@ -143,10 +152,11 @@ impl Link {
         Ok(Orders(self.socket.try_clone()?))
     }
 
-    /// The command runs.
-    pub fn started(&mut self, pid: Pid) {
+    /// The command runs, with this terminal for the session to relay.
+    pub fn started(&mut self, pid: Pid, master: Option<BorrowedFd<'_>>) {
         self.reported = true;
-        tell(&self.socket, &Report::Started(pid.as_raw().cast_unsigned()));
+        let report = Report::Started(pid.as_raw().cast_unsigned());
+        tell_with(&self.socket, &report, master);
     }
 
     /// The command has ended.
@@ -181,7 +191,7 @@ impl Orders {
     #[must_use]
     pub fn next(&self) -> Option<Order> {
         match hear(&self.0) {
-            Heard::Message(order) => Some(order),
+            Heard::Message(order, _) => Some(order),
             Heard::Nothing => None,
             Heard::End => Some(Order::End),
         }
@@ -243,12 +253,12 @@ mod tests {
     fn what_a_process_reports_last_is_heard_whatever_it_did_not_hear() {
         let (session, command) = pair().unwrap();
         let mut link = Link::new(&command).unwrap();
-        link.started(Pid::from_raw(7));
+        link.started(Pid::from_raw(7), None);
         tell(&session, &Order::Size(24, 80));
         drop((command, link));
         assert!(matches!(
             hear::<Report>(&session),
-            Heard::Message(Report::Started(7))
+            Heard::Message(Report::Started(7), None)
         ));
         assert!(matches!(hear::<Report>(&session), Heard::End));
     }

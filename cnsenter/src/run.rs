@@ -141,7 +141,7 @@ fn execute(
     }
     .start()?;
     if let Some(link) = link {
-        link.started(started.pid);
+        link.started(started.pid, started.lent_terminal());
         // Nobody waits for it now.
         let_go_of_code();
     }

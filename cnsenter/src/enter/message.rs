@@ -1,15 +1,16 @@
 //! What the processes that enter tell us, typed, over a socket that exec closes.
 
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-    UnixCredentials, recvmsg, sendmsg, setsockopt, socketpair, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockType, setsockopt, socketpair, sockopt,
 };
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
+
+use crate::datagram;
 
 /// The largest message, in bytes.
 const LIMIT: usize = 4096;
@@ -209,46 +210,21 @@ impl Channel {
 
     pub(super) fn send(&self, message: &Message, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
         let bytes = postcard::to_stdvec(message).map_err(io::Error::other)?;
-        let fds = fd.map(|fd| [fd.as_raw_fd()]);
-        let rights = fds.as_ref().map(|fds| ControlMessage::ScmRights(fds));
-        let parts = [IoSlice::new(&bytes)];
-        sendmsg::<()>(
-            self.0.as_raw_fd(),
-            &parts,
-            rights.as_slice(),
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        )?;
-        Ok(())
+        Ok(datagram::send(&self.0, &bytes, fd, MsgFlags::empty())?)
     }
 
     /// None once every other end is closed.
     pub(super) fn receive(&self) -> io::Result<Option<Received>> {
         let mut bytes = [0; LIMIT];
-        let mut space = nix::cmsg_space!([libc::c_int; 1], UnixCredentials);
-        let mut parts = [IoSliceMut::new(&mut bytes)];
-        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
-        let received = recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
-        let (mut fd, mut sender) = (None, None);
-        for message in received.cmsgs()? {
-            match message {
-                ControlMessageOwned::ScmRights(fds) => {
-                    fd = fds.first().map(|fd| crate::sys::process::received_fd(*fd));
-                }
-                ControlMessageOwned::ScmCredentials(sent) => sender = Some(sent.pid()),
-                _ => {}
-            }
-        }
-        let length = received.bytes;
-        if length == 0 {
+        let received = datagram::receive(&self.0, &mut bytes, MsgFlags::empty())?;
+        if received.length == 0 {
             return Ok(None);
         }
-        let message = postcard::from_bytes(&bytes[..length]).map_err(io::Error::other)?;
-        let sender = sender.filter(|pid| *pid > 0).map(Pid::from_raw);
+        let message = postcard::from_bytes(&bytes[..received.length]).map_err(io::Error::other)?;
         Ok(Some(Received {
             message,
-            fd,
-            sender,
+            fd: received.fd,
+            sender: received.sender,
         }))
     }
 

@@ -81,6 +81,17 @@ impl Started {
         })
     }
 
+    /// The master of the command's terminal, if a session relays that.
+    #[must_use]
+    pub fn lent_terminal(&self) -> Option<BorrowedFd<'_>> {
+        match &self.streams {
+            Some(Streams::Pty {
+                master, lent: true, ..
+            }) => Some(master.as_fd()),
+            _ => None,
+        }
+    }
+
     /// Why the kernel killed the command, or a part of it, if it did. To be asked while the cgroup is
     /// there.
     #[must_use]
@@ -272,6 +283,7 @@ impl Starter<'_> {
             streams = Some(Streams::Pty {
                 master,
                 stdin: self.request.io.stdin,
+                lent: self.request.link.is_some(),
             });
         }
         if let (Some(Streams::Pty { master, .. }), Some(size)) = (&streams, self.terminal_size()) {
@@ -324,6 +336,7 @@ impl Starter<'_> {
                     Some(Streams::Pty {
                         master,
                         stdin: self.request.io.stdin,
+                        lent: self.request.link.is_some(),
                     }),
                 ))
             }

@@ -1,10 +1,11 @@
 //! A command as its session sees it: the process that runs it, its streams, and how far they are.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cnsenter_protocol::credit::{self, Allowance, Window};
+use cnsenter_protocol::credit::{self, Window};
 use cnsenter_protocol::{Control, Failure, FailureKind, SessionId, Stream as Name, exit};
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::PollFlags;
@@ -14,8 +15,9 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, pipe2};
 
 use super::Error;
-use super::backlog::Backlog;
+use super::input::{Input, Wrote};
 use super::outbox::Outbox;
+use super::output::Output;
 use crate::causes::chain;
 use crate::link::{self, Cause, End, Heard, Link, Order, Report};
 use crate::request::Request;
@@ -25,25 +27,6 @@ use crate::sys::image::let_go_of_code;
 use crate::sys::process::{Fork, exit_now, fork, standard_fds};
 use crate::sys::signals::send;
 use crate::sys::stream::replace;
-
-/// Who reads so much at once, in bytes, is to have a larger pipe, and need not copy.
-const MUCH: usize = 32 << 10;
-
-/// What is written to the command.
-struct Input {
-    pipe: Stream<'static>,
-    waiting: Backlog,
-}
-
-/// What is read of it.
-struct Output {
-    name: Name,
-    /// None once it has ended, or the client does not want more.
-    pipe: Option<Stream<'static>>,
-    allowance: Allowance,
-    /// It gave much when it was last read.
-    busy: bool,
-}
 
 /// Which of a command's descriptors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +42,7 @@ pub(super) struct Command {
     pid: Pid,
     /// None once its process is gone.
     link: Option<OwnedFd>,
+    /// None once nothing more is written.
     input: Option<Input>,
     /// The client has ended it.
     input_ended: bool,
@@ -75,46 +59,40 @@ impl Command {
     /// When there are no processes or descriptors left.
     pub(super) fn start(session: SessionId, run: Request, now: Duration) -> Result<Self, Error> {
         let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(Error::during("make a pipe"));
-        let (ours, theirs) = link::pair().map_err(Error::during("make a socket"))?;
-        let (their_input, input) = if run.io.stdin {
-            let (read, write) = pipe()?;
-            (read, Some(write))
-        } else {
-            let null = open(
-                "/dev/null",
-                OFlag::O_RDONLY | OFlag::O_CLOEXEC,
-                Mode::empty(),
-            );
-            (null.map_err(Error::during("open /dev/null"))?, None)
-        };
-        let (stdout, their_stdout) = pipe()?;
-        let (stderr, their_stderr) = pipe()?;
-        let pid = match fork().map_err(Error::during("fork"))? {
-            Fork::Child => become_run(run, &theirs, [&their_input, &their_stdout, &their_stderr]),
-            Fork::Parent(pid) => pid,
-        };
         let own =
             |fd, direction| Stream::own(fd, direction).map_err(Error::during("set up a pipe"));
-        let output = |name, fd| {
-            Ok::<_, Error>(Output {
-                name,
-                pipe: Some(own(fd, Direction::Read)?),
-                allowance: Allowance::default(),
-                busy: false,
-            })
+        let (ours, theirs) = link::pair().map_err(Error::during("make a socket"))?;
+        let (stderr, their_stderr) = pipe()?;
+        let stderr = Output::of_pipe(Name::Stderr, own(stderr, Direction::Read)?);
+        let reads = run.io.stdin;
+        // A terminal is made in the container, and comes by the link.
+        let (input, stdout, streams) = if run.io.tty.is_some() {
+            let input = reads.then(Input::of_terminal);
+            let stdout = Output::of_terminal(Name::Stdout);
+            (input, stdout, [null()?, null()?, their_stderr])
+        } else {
+            let (their_input, input) = if reads {
+                let (read, write) = pipe()?;
+                (read, Some(Input::of_pipe(own(write, Direction::Write)?)))
+            } else {
+                (null()?, None)
+            };
+            let (stdout, their_stdout) = pipe()?;
+            let stdout = Output::of_pipe(Name::Stdout, own(stdout, Direction::Read)?);
+            (input, stdout, [their_input, their_stdout, their_stderr])
         };
-        let input = input.map(|fd| own(fd, Direction::Write)).transpose()?;
+        let pid = match fork().map_err(Error::during("fork"))? {
+            Fork::Child => become_run(run, &theirs, &streams),
+            Fork::Parent(pid) => pid,
+        };
         Ok(Self {
             session,
             pid,
             link: Some(ours),
-            input: input.map(|pipe| Input {
-                pipe,
-                waiting: Backlog::default(),
-            }),
+            input,
             input_ended: false,
             window: Window::new(now),
-            outputs: [output(Name::Stdout, stdout)?, output(Name::Stderr, stderr)?],
+            outputs: [stdout, stderr],
             end: None,
         })
     }
@@ -128,24 +106,14 @@ impl Command {
             .link
             .iter()
             .map(|fd| (Part::Link, fd.as_fd(), PollFlags::POLLIN));
-        let input = self.input.iter().map(|input| {
-            // That nobody reads it is told in any case.
-            let events = if input.waiting.is_empty() {
-                PollFlags::empty()
-            } else {
-                PollFlags::POLLOUT
-            };
-            (Part::Input, input.pipe.as_fd(), events)
+        let input = self.input.iter().filter_map(|input| {
+            let (fd, events) = input.interest()?;
+            Some((Part::Input, fd, events))
         });
-        let outputs = self
-            .outputs
-            .iter()
-            .enumerate()
-            .filter_map(move |(index, output)| {
-                let pipe = output.pipe.as_ref()?;
-                let wanted = room && output.allowance.left() > 0;
-                wanted.then(|| (Part::Output(index), pipe.as_fd(), PollFlags::POLLIN))
-            });
+        let outputs = self.outputs.iter().enumerate();
+        let outputs = outputs.filter(move |_| room).filter_map(|(index, output)| {
+            Some((Part::Output(index), output.interest()?, PollFlags::POLLIN))
+        });
         link.chain(input).chain(outputs)
     }
 
@@ -155,7 +123,11 @@ impl Command {
             Part::Link => self.hear(outbox),
             Part::Input if found.contains(PollFlags::POLLERR) => self.input_gone(outbox),
             Part::Input => self.write_input(outbox),
-            Part::Output(index) => self.read_output(index, outbox),
+            Part::Output(index) => {
+                if let Some(output) = self.outputs.get_mut(index) {
+                    output.read(self.session, outbox);
+                }
+            }
         }
     }
 
@@ -163,11 +135,12 @@ impl Command {
         let Some(link) = &self.link else { return };
         match link::hear(link) {
             Heard::Nothing => {}
-            Heard::Message(Report::Started(pid)) => {
+            Heard::Message(Report::Started(pid), master) => {
                 outbox.put(self.session, &Control::Started { pid });
+                self.connect(master, outbox);
                 let_go_of_code();
             }
-            Heard::Message(report) => self.end = End::of(report),
+            Heard::Message(report, _) => self.end = End::of(report),
             Heard::End => {
                 self.link = None;
                 // It is past the point where anything could hold it up.
@@ -177,36 +150,44 @@ impl Command {
         }
     }
 
-    fn read_output(&mut self, index: usize, outbox: &mut Outbox) {
-        let Some(output) = self.outputs.get_mut(index) else {
-            return;
-        };
-        let Some(pipe) = &mut output.pipe else { return };
-        let most = output.allowance.left();
-        if most == 0 || !outbox.has_room() {
+    /// Takes the terminal over, if the client still wants it.
+    fn connect(&mut self, master: Option<OwnedFd>, outbox: &mut Outbox) {
+        let [stdout, _] = &mut self.outputs;
+        if !stdout.awaits_terminal() {
             return;
         }
-        // A few bytes are copied at less cost than a page is moved.
-        let taken = if output.busy && most >= MUCH && outbox.splices() {
-            outbox.splice_data(self.session, output.name, most, pipe)
-        } else {
-            outbox.put_data(self.session, output.name, most, |buffer| pipe.read(buffer))
-        };
-        match taken {
-            Ok(0) => {
-                output.pipe = None;
-                outbox.put_end(self.session, output.name);
-            }
-            Ok(count) => {
-                output.allowance.spend(count);
-                output.busy = count >= MUCH;
-                if output.busy {
-                    pipe.grow();
+        let both = master.ok_or(nix::Error::EMFILE.into()).and_then(|master| {
+            let write = Stream::pty_master(master.try_clone()?, Direction::Write)?;
+            Ok((Stream::pty_master(master, Direction::Read)?, write))
+        });
+        match both {
+            Ok((read, write)) => {
+                stdout.connect(read);
+                if let Some(input) = &mut self.input {
+                    input.connect(write);
                 }
+                self.write_input(outbox);
             }
-            Err(nix::Error::EAGAIN) => {}
-            Err(_) => output.pipe = None,
+            Err(source) => {
+                self.end = Some(End::Failure(unconnected(&source)));
+                self.abandon();
+            }
         }
+    }
+
+    /// What is due although nothing tells of it.
+    pub(super) fn go_on(&mut self, now: Instant, outbox: &mut Outbox) {
+        for output in &mut self.outputs {
+            if self.link.is_none() {
+                output.finish(self.session, outbox);
+            }
+            output.retry(now);
+        }
+    }
+
+    /// When [`Command::go_on`] is to be called at the latest.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.outputs.iter().filter_map(Output::retry_at).min()
     }
 
     /// What the client has written to the command.
@@ -226,14 +207,7 @@ impl Command {
             self.window.release(bytes.len());
             return Ok(());
         };
-        // What the pipe takes at once is not kept.
-        let written = if input.waiting.is_empty() && !bytes.is_empty() {
-            input.pipe.write(bytes).unwrap_or(0)
-        } else {
-            0
-        };
-        input.waiting.push(&bytes[written..]);
-        self.window.release(written);
+        self.window.release(input.push(bytes));
         self.write_input(outbox);
         Ok(())
     }
@@ -245,25 +219,26 @@ impl Command {
 
     fn write_input(&mut self, outbox: &mut Outbox) {
         let Some(input) = &mut self.input else { return };
-        while !input.waiting.is_empty() {
-            match input.pipe.write(input.waiting.front()) {
-                Ok(count) => {
-                    input.waiting.advance(count);
-                    self.window.release(count);
+        let (wrote, count) = input.write();
+        self.window.release(count);
+        match wrote {
+            Wrote::Some => {}
+            Wrote::Gone => self.input_gone(outbox),
+            Wrote::All if self.input_ended => {
+                if input.is_terminal() {
+                    let last = input.last();
+                    self.order(Order::InputEnd(last));
                 }
-                Err(nix::Error::EAGAIN) => return input.pipe.grow(),
-                Err(_) => return self.input_gone(outbox),
+                self.input = None;
             }
-        }
-        if self.input_ended {
-            self.input = None;
+            Wrote::All => {}
         }
     }
 
     /// The command does not read any more: the client need not send.
     fn input_gone(&mut self, outbox: &mut Outbox) {
         if let Some(input) = self.input.take() {
-            self.window.release(input.waiting.len());
+            self.window.release(input.waiting());
             if !self.input_ended {
                 outbox.put_end(self.session, Name::Stdin);
             }
@@ -277,7 +252,7 @@ impl Command {
     pub(super) fn grant(&mut self, name: Name, bytes: u32) -> Result<(), credit::Error> {
         let mut outputs = self.outputs.iter_mut();
         match outputs.find(|output| output.name == name) {
-            Some(output) => output.allowance.grant(bytes),
+            Some(output) => output.grant(bytes),
             None => Err(credit::Error::Excess),
         }
     }
@@ -290,7 +265,7 @@ impl Command {
     /// The client does not read this output any more: its writer gets EPIPE, or SIGPIPE.
     pub(super) fn close_output(&mut self, name: Name) {
         for output in self.outputs.iter_mut().filter(|output| output.name == name) {
-            output.pipe = None;
+            output.close();
         }
     }
 
@@ -303,7 +278,7 @@ impl Command {
 
     /// How it ended, once it has and all its output is on its way.
     pub(super) fn take_end(&mut self) -> Option<End> {
-        let over = self.link.is_none() && self.outputs.iter().all(|output| output.pipe.is_none());
+        let over = self.link.is_none() && self.outputs.iter().all(Output::is_over);
         self.end.take_if(|_| over)
     }
 
@@ -318,9 +293,7 @@ impl Command {
             let _ = shutdown(link.as_raw_fd(), Shutdown::Write);
         }
         self.input = None;
-        self.outputs
-            .iter_mut()
-            .for_each(|output| output.pipe = None);
+        self.outputs.iter_mut().for_each(Output::close);
     }
 
     /// Kills the process that did not do so: its guard will.
@@ -328,6 +301,19 @@ impl Command {
         if self.link.is_some() {
             let _ = send(self.pid, libc::SIGKILL);
         }
+    }
+}
+
+fn null() -> Result<OwnedFd, Error> {
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    open("/dev/null", flags, Mode::empty()).map_err(Error::during("open /dev/null"))
+}
+
+fn unconnected(source: &io::Error) -> Failure {
+    Failure {
+        kind: FailureKind::Lost,
+        code: exit::CANNOT_ENTER,
+        message: format!("the node's session cannot take over the command's terminal: {source}"),
     }
 }
 
@@ -343,7 +329,7 @@ fn killed() -> Failure {
 }
 
 /// In the new process: executes the sealed image on those streams.
-fn become_run(mut run: Request, socket: &OwnedFd, streams: [&OwnedFd; 3]) -> ! {
+fn become_run(mut run: Request, socket: &OwnedFd, streams: &[OwnedFd; 3]) -> ! {
     let command = run.command.iter().cloned();
     let title = [
         OsString::from("cnsenter"),

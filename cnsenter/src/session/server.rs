@@ -174,6 +174,7 @@ impl Server {
     fn serve(&mut self) -> Result<Outcome, Error> {
         loop {
             let now = Instant::now();
+            self.sessions.go_on(now, &mut self.outbox);
             self.tell(now);
             if !self.failed && self.sessions.all_over() {
                 return Ok(Outcome::Done);
@@ -226,6 +227,9 @@ impl Server {
         let mut next = self.lease.ends();
         if let Some(told) = self.told_at {
             next = next.min(told + ACK_LIMIT);
+        }
+        if let Some(at) = self.sessions.next() {
+            next = next.min(at);
         }
         // Room comes with a write, which is waited for.
         if self.outbox.has_room() && !self.failed {

@@ -85,6 +85,24 @@ impl Sessions {
         })
     }
 
+    /// Goes on with what nothing tells of, as [`Command::go_on`].
+    pub(super) fn go_on(&mut self, now: Instant, outbox: &mut Outbox) {
+        for session in &mut self.0 {
+            if let Session::Running(command) = session {
+                command.go_on(now, outbox);
+            }
+        }
+    }
+
+    /// When that is due next.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let running = self.0.iter().filter_map(|session| match session {
+            Session::Running(command) => command.next(),
+            _ => None,
+        });
+        running.min()
+    }
+
     /// Goes on after poll(2), as [`Command::on_ready`].
     pub(super) fn on_ready(
         &mut self,

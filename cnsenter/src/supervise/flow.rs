@@ -6,16 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use nix::fcntl::{SpliceFFlags, splice};
 use nix::poll::PollFlags;
 
-use super::stream::{BIG_PIPE, Direction, Kind, Stream};
+use super::stream::{BIG_PIPE, Direction, Kind, PTY_CAPACITY, Stream};
 use crate::sys::stream::readable_bytes;
 
 /// How much is copied at once, in bytes. Allocated when the first bytes come.
 const BUFFER: usize = 64 << 10;
 /// One splice that moves this much, in bytes, shows that a pipe of the usual size was full.
 const MUCH: usize = 64 << 10;
-/// The most that can be under way in a pty, in bytes: the kernel's buffer (64 KiB, counted by the
-/// half) and the line discipline's.
-const PTY_CAPACITY: u64 = 256 << 10;
 
 /// Why a flow is over.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ use nix::unistd::Pid;
 
 pub use self::reason::ExitReason;
 pub use self::signals::Signals;
-pub(crate) use self::stream::{Direction, Stream};
+pub(crate) use self::stream::{Direction, PTY_CAPACITY, PTY_RETRY, Stream};
 pub use self::terminal::{RawMode, Restorer, Terminal};
 
 /// How long a command that is told to end at its timeout may take before it is killed.
@@ -53,10 +53,13 @@ pub enum Streams {
     },
     /// A pty.
     Pty {
-        /// Its master; nobody else has it open.
+        /// Its master; nobody else has it open, unless it is lent.
         master: OwnedFd,
         /// Whether our stdin is its keyboard.
         stdin: bool,
+        /// Whether another process relays it, to whom it was given: its size, its signals and the
+        /// end of its input are ours still.
+        lent: bool,
     },
 }
 

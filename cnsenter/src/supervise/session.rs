@@ -11,13 +11,10 @@ use super::deadline::{Deadline, Due};
 use super::flow::{Ended, Flow};
 use super::input_end::InputEnd;
 use super::signals::{ENDING, Received};
-use super::stream::{Direction, Kind, Stream};
+use super::stream::{Direction, Kind, PTY_RETRY, Stream};
 use super::{Caller, Error, ExitReason, Options, RawMode, Running, Signals, Streams, Terminal};
 use crate::sys::signals::stop_self;
 use crate::sys::tty;
-
-/// How often it is looked whether a pty that nobody has open is used again.
-const PTY_RETRY: Duration = Duration::from_millis(100);
 
 pub(super) struct Session<'a> {
     command: Command<'a>,
@@ -105,15 +102,18 @@ impl<'a> Session<'a> {
             }
             Streams::Pty {
                 master,
-                stdin: relay,
+                stdin: reads,
+                lent,
             } => {
                 let end = |direction| Stream::pty_master(master.try_clone()?, direction);
-                if relay {
+                if reads && !lent {
                     self.input = Some(Flow::new(stdin()?, end(Direction::Write)?));
                 }
-                let out = Flow::new(end(Direction::Read)?, stdout);
-                self.outputs.push((out, "write to stdout"));
-                let keys = relay && terminal.as_ref().is_some_and(Terminal::is_stdin);
+                if !lent {
+                    let out = Flow::new(end(Direction::Read)?, stdout);
+                    self.outputs.push((out, "write to stdout"));
+                }
+                let keys = reads && terminal.as_ref().is_some_and(Terminal::is_stdin);
                 self.pty = Some(Pty {
                     master,
                     terminal,
@@ -291,6 +291,13 @@ impl<'a> Session<'a> {
                 if let Some(pty) = &self.pty {
                     // It goes on with the size it had.
                     tty::set_window_size(pty.master.as_fd(), &tty::size_of(rows, columns)).ok();
+                }
+            }
+            Received::InputEnd(last) => {
+                if let Some(pty) = &mut self.pty
+                    && self.ended.is_none()
+                {
+                    pty.input_end = Some(InputEnd::after(last));
                 }
             }
             Received::HungUp => {

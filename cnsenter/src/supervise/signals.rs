@@ -49,6 +49,8 @@ pub(super) enum Received {
     },
     /// The session's terminal has so many rows and columns now.
     Size(u16, u16),
+    /// The session writes no more to the terminal; the last byte that it wrote.
+    InputEnd(Option<u8>),
     /// The session is gone.
     HungUp,
 }
@@ -170,6 +172,7 @@ impl Signals {
                 from_terminal: false,
             },
             Order::Size(rows, columns) => Received::Size(rows, columns),
+            Order::InputEnd(last) => Received::InputEnd(last),
             Order::End => {
                 if let Some(orders) = session.orders.take() {
                     // It would tell of its end for ever.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::PollFlags;
@@ -24,6 +25,13 @@ const TERMINAL_STEP: usize = 256;
 /// The size of pipes that carry much, in bytes: the most an unprivileged user gets
 /// (/proc/sys/fs/pipe-max-size).
 pub(super) const BIG_PIPE: usize = 1 << 20;
+
+/// The most that can be under way in a pty, in bytes: the kernel's buffer (64 KiB, counted by the
+/// half) and the line discipline's.
+pub(crate) const PTY_CAPACITY: u64 = 256 << 10;
+
+/// How often it is looked whether a pty that nobody has open is used again: nothing tells.
+pub(crate) const PTY_RETRY: Duration = Duration::from_millis(100);
 
 /// Which way bytes go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +86,7 @@ impl<'a> Stream<'a> {
     }
 
     /// The master of the command's pty.
-    pub(super) fn pty_master(fd: OwnedFd, direction: Direction) -> io::Result<Self> {
+    pub(crate) fn pty_master(fd: OwnedFd, direction: Direction) -> io::Result<Self> {
         Ok(Self {
             kind: Kind::PtyMaster,
             ..Self::own(fd, direction)?

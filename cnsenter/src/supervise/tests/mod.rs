@@ -90,6 +90,7 @@ impl Case {
             Streams::Pty {
                 master,
                 stdin: self.input,
+                lent: false,
             }
         } else {
             let (out, out_theirs) = pipe();
