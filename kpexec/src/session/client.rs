@@ -1,6 +1,6 @@
 //! One session: the loop that serves it, from Hello to the end.
 
-use std::io::{self, Read};
+use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,12 +9,13 @@ use cnsenter_protocol::{Control, Decoder, Exit, Signal, Stream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at};
 
+use super::input::{Input, Source};
 use super::outbox::Outbox;
 use super::output::{Outputs, Written};
 use super::pulse::Pulse;
 use super::signals::{self, Event, Signals};
 use super::terminal::{self, Terminal};
-use super::{Ending, Error, Options, Streams, input};
+use super::{Ending, Error, Options, Streams};
 use crate::stderr::say;
 use crate::transport::{Duplex, Incoming};
 
@@ -41,7 +42,7 @@ pub(super) struct Session {
     pub(super) outputs: Outputs,
     pub(super) pulse: Pulse,
     /// stdin, once it is read and while it is open.
-    pub(super) input: Option<mpsc::Receiver<io::Result<Bytes>>>,
+    pub(super) input: Option<Input>,
     /// Whether the other end's Hello came.
     pub(super) greeted: bool,
     /// The command's process ID on the node, once it runs.
@@ -52,7 +53,7 @@ pub(super) struct Session {
     outgoing: Option<mpsc::Sender<Bytes>>,
     writer: tokio::task::JoinHandle<()>,
     /// stdin, until it is read.
-    stdin: Option<Box<dyn Read + Send>>,
+    stdin: Option<Source>,
     terminal: Option<Terminal>,
     signals: Signals,
     /// Signals for the command that came before Hello, and end nobody's waiting for it.
@@ -72,7 +73,7 @@ impl Session {
             options,
             decoder: Decoder::of_client(),
             outbox: Outbox::default(),
-            outputs: Outputs::start(streams.stdout, streams.stderr),
+            outputs: Outputs::start(streams.stdout, streams.screen, streams.stderr),
             input: None,
             greeted: false,
             pid: None,
@@ -147,7 +148,7 @@ impl Session {
             self.resize();
         }
         if self.options.io.stdin {
-            self.input = self.stdin.take().map(input::read);
+            self.input = self.stdin.take().map(Input::start);
         }
         self.ping();
         Ok(())
@@ -167,7 +168,7 @@ impl Session {
             };
             let next_input = async {
                 match &mut self.input {
-                    Some(input) => input.recv().await,
+                    Some(input) => input.next().await,
                     None => std::future::pending().await,
                 }
             };

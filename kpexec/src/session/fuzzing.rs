@@ -8,6 +8,7 @@ use bytes::Bytes;
 use cnsenter_protocol::{Control, Decoder, Hello, Item, PREAMBLE, PROTOCOL};
 use tokio::sync::mpsc;
 
+use super::input::Source;
 use super::{Io, Options, SESSION, Signals, Streams, run_with};
 use crate::report::Report;
 use crate::transport::{Duplex, Incoming};
@@ -54,7 +55,8 @@ pub fn session(input: &[u8]) {
 async fn play(start: u8, piece: usize, input: &[u8]) {
     let written = Arc::new(AtomicUsize::new(0));
     let streams = Streams {
-        stdin: Box::new(io::Cursor::new(vec![b'x'; INPUT])),
+        stdin: Source::Any(Box::new(io::Cursor::new(vec![b'x'; INPUT]))),
+        screen: None,
         stdout: Box::new(Counter(written.clone())),
         stderr: Box::new(Counter(written.clone())),
     };

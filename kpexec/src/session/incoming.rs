@@ -62,7 +62,12 @@ impl Session {
                 stream,
                 bytes: part,
                 ..
-            } => self.outputs.take(stream, bytes.slice_ref(part))?,
+            } => {
+                let (bytes, delay) = (bytes.slice_ref(part), self.pulse.delay);
+                if let Some(credit) = self.outputs.take(stream, bytes, delay)? {
+                    self.outbox.put(&credit);
+                }
+            }
         }
         Ok(None)
     }

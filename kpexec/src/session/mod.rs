@@ -1,7 +1,7 @@
 //! The client of the session protocol: the user's streams, terminal and signals on one side, frames
 //! on the other.
 //!
-//! One task owns all state; threads read and write the user's streams, which may block at any time.
+//! One task owns all state; threads read and write those of the user's streams that may block.
 //! Nothing that comes waits for anything that goes: what is to be sent is kept until there is room.
 
 mod client;
@@ -17,12 +17,14 @@ mod interrupts;
 mod outbox;
 mod output;
 mod pulse;
+#[cfg(target_os = "linux")]
+mod reopened;
 mod signals;
 mod terminal;
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use cnsenter_protocol::{Hello, PROTOCOL, SessionId};
@@ -67,18 +69,32 @@ pub struct Options {
 
 /// The user's streams.
 struct Streams {
-    stdin: Box<dyn Read + Send>,
+    stdin: input::Source,
     stdout: Box<dyn Write + Send>,
+    /// The same, where a write that would wait can be left to it.
+    screen: Option<Box<dyn Write + Send>>,
     stderr: Box<dyn Write + Send>,
 }
 
 impl Streams {
     fn ours() -> Self {
         Self {
-            stdin: Box::new(io::stdin()),
+            stdin: input::Source::Any(Box::new(io::stdin())),
             stdout: output::unbuffered_stdout(),
+            screen: None,
             stderr: output::stderr(),
         }
+    }
+
+    /// Without threads, as far as they are terminals.
+    #[cfg(target_os = "linux")]
+    fn reopened(mut self) -> Self {
+        if let Some(keys) = reopened::keys() {
+            self.stdin = input::Source::Terminal(Box::new(keys));
+        }
+        let screen = reopened::Screen::of_stdout();
+        self.screen = screen.map(|screen| Box::new(screen) as _);
+        self
     }
 }
 
@@ -94,7 +110,13 @@ pub fn is_spoken_by(hello: &Hello) -> bool {
 /// When the command was not started, or is lost.
 pub async fn run(stream: Duplex, options: Options) -> Result<Ending, Error> {
     let signals = Signals::new(options.io.tty);
-    run_with(stream, options, Streams::ours(), signals).await
+    let streams = Streams::ours();
+    #[cfg(target_os = "linux")]
+    let streams = match options.io.tty {
+        true => streams.reopened(),
+        false => streams,
+    };
+    run_with(stream, options, streams, signals).await
 }
 
 async fn run_with(

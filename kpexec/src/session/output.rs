@@ -1,11 +1,11 @@
-//! The user's output, each stream written by a thread of its own: a write may block at any time, and
-//! one must not hold up the other.
+//! The user's output, each stream written by a thread of its own where a write may block: one must
+//! not hold up the other.
 
 use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use cnsenter_protocol::credit::Window;
 use cnsenter_protocol::{Control, Stream};
 use tokio::sync::mpsc;
@@ -37,42 +37,76 @@ pub(super) struct Outputs {
 
 struct Output {
     queue: std::sync::mpsc::Sender<Bytes>,
+    /// How many bytes the thread has not told of yet.
+    queued: usize,
+    /// What takes a few bytes at once, or none, while the thread has nothing to do: a key's echo is
+    /// not to wait until that has woken up.
+    at_once: Option<Box<dyn Write + Send>>,
     window: Window,
 }
 
 impl Outputs {
-    pub(super) fn start(stdout: Box<dyn Write + Send>, stderr: Box<dyn Write + Send>) -> Self {
+    pub(super) fn start(
+        stdout: Box<dyn Write + Send>,
+        screen: Option<Box<dyn Write + Send>>,
+        stderr: Box<dyn Write + Send>,
+    ) -> Self {
         let (tell, written) = mpsc::unbounded_channel();
         Self {
-            stdout: Output::start(Stream::Stdout, stdout, tell.clone()),
+            stdout: Output {
+                at_once: screen,
+                ..Output::start(Stream::Stdout, stdout, tell.clone())
+            },
             stderr: Output::start(Stream::Stderr, stderr, tell),
             begin: Instant::now(),
             written,
         }
     }
 
-    /// Hands over a piece that came.
+    /// Writes a piece that came, or hands it over. The credit for more, if it is due.
     ///
     /// # Errors
     /// When there was no room for it.
-    pub(super) fn take(&mut self, stream: Stream, bytes: Bytes) -> Result<(), Error> {
+    pub(super) fn take(
+        &mut self,
+        stream: Stream,
+        mut bytes: Bytes,
+        delay: Option<Duration>,
+    ) -> Result<Option<Control>, Error> {
         let output = self.output(stream)?;
         output
             .window
             .receive(bytes.len())
             .map_err(|error| Error::Protocol(error.to_string()))?;
+        let written = output.write_at_once(&bytes);
+        bytes.advance(written);
         if !bytes.is_empty() {
+            output.queued += bytes.len();
             // A thread that has gone has said why.
             let _ = output.queue.send(bytes);
         }
-        Ok(())
+        if written == 0 {
+            return Ok(None);
+        }
+        self.due_after(stream, written, delay)
     }
 
-    /// This much was written: the credit for more, if it is due.
+    /// The thread has written this much: the credit for more, if it is due.
     ///
     /// # Errors
     /// When there is no such output.
     pub(super) fn release(
+        &mut self,
+        stream: Stream,
+        bytes: usize,
+        delay: Option<Duration>,
+    ) -> Result<Option<Control>, Error> {
+        let output = self.output(stream)?;
+        output.queued = output.queued.saturating_sub(bytes);
+        self.due_after(stream, bytes, delay)
+    }
+
+    fn due_after(
         &mut self,
         stream: Stream,
         bytes: usize,
@@ -161,7 +195,19 @@ impl Output {
         });
         Self {
             queue,
+            queued: 0,
+            at_once: None,
             window: Window::new(Duration::ZERO),
+        }
+    }
+
+    /// How much of it was written; why the rest was not is for the thread to find.
+    fn write_at_once(&mut self, bytes: &[u8]) -> usize {
+        match &mut self.at_once {
+            Some(target) if self.queued == 0 && !bytes.is_empty() => {
+                target.write(bytes).unwrap_or(0)
+            }
+            _ => 0,
         }
     }
 }

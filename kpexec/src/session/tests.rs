@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::input::Source;
 use super::*;
 use crate::transport::Incoming;
 
@@ -84,7 +85,8 @@ impl Peer {
         options.io.stdin |= !input.is_empty();
         let stdout = Arc::new(Mutex::new(Vec::new()));
         let streams = Streams {
-            stdin: Box::new(io::Cursor::new(input.to_vec())),
+            stdin: Source::Any(Box::new(io::Cursor::new(input.to_vec()))),
+            screen: None,
             stdout: output.unwrap_or_else(|| Box::new(Shared(stdout.clone()))),
             stderr: Box::new(io::sink()),
         };
