@@ -284,6 +284,35 @@ fn the_end_of_input_is_the_terminals_key() {
 }
 
 #[test]
+fn a_terminal_that_nobody_has_open_may_be_opened_again() {
+    let shop = Shop::open();
+    let script = "echo gone; exec </dev/null >/dev/null 2>&1; sleep 0.5; echo back >/dev/tty";
+    let mut request = shop.request(&["sh", "-c", script]);
+    request.tty = Some(Tty::default());
+    let ending = SessionClient::start(&shop.node, &request).wait(1);
+    assert_eq!(
+        (ending.code(), ending.out().as_str()),
+        (0, "gone\r\nback\r\n")
+    );
+}
+
+#[test]
+fn all_that_a_terminal_held_at_the_end_is_delivered() {
+    let shop = Shop::open();
+    let script = "read go; seq 3000; exit 3";
+    let mut request = shop.request(&["sh", "-c", script]);
+    request.stdin = true;
+    request.tty = Some(Tty::default());
+    let mut client = SessionClient::start(&shop.node, &request);
+    client.wait_started(1);
+    client.write(1, b"\n");
+    let ending = client.wait(1);
+    let lines: String = (1..=3000).map(|n| format!("{n}\r\n")).collect();
+    assert_eq!(ending.code(), 3);
+    assert!(ending.out() == format!("\r\n{lines}"), "{}", ending.out());
+}
+
+#[test]
 fn what_lives_on_in_the_background_holds_up_no_exit() {
     let shop = Shop::open();
     let mut client = shop.sh("sleep 4711 & echo started; exit 4");

@@ -12,6 +12,9 @@ use crate::supervise::{PTY_CAPACITY, PTY_RETRY, Stream};
 /// Who reads so much at once, in bytes, is to have a larger pipe, and need not copy.
 const MUCH: usize = 32 << 10;
 
+/// A pty gives no more at once, in bytes: more room would only have to be cleared for every key.
+const PTY_READ: usize = 4 << 10;
+
 pub(super) struct Output {
     pub(super) name: Name,
     source: Source,
@@ -146,7 +149,7 @@ impl Output {
                 }
             }
             Source::Terminal(terminal) => {
-                let most = most.min(terminal.left.unwrap_or(most));
+                let most = most.min(terminal.left.unwrap_or(most)).min(PTY_READ);
                 let read = |buffer: &mut [u8]| terminal.master.read(buffer);
                 let taken = outbox.put_data(session, self.name, most, read);
                 terminal.after(taken)
