@@ -43,8 +43,11 @@ pub async fn run(node: &str, by: &BySsh, request: &Request, trace: &Trace) -> Re
 }
 
 /// The host that is called so. Clusters have names for their nodes that no name server may know: then
-/// it is where the node of that name was.
+/// it is where the node of that name was. The user's own program knows its hosts itself.
 async fn host(name: &str, by: &BySsh, request: &Request, report: &Report) -> Host {
+    if by.options.command.is_some() {
+        return Host::named(name);
+    }
     let (_, node) = name.rsplit_once('@').unwrap_or(("", name));
     match remembered(node, request) {
         Some(known) if !ssh::has_address(node).await => {

@@ -99,16 +99,8 @@ pub fn resolve(
         trace.step(|| format!("cgroups in /proc: {}", search.progress()));
     }
     let found = match search.choose() {
-        Err(Error::Ambiguous {
-            query: asked,
-            candidates,
-        }) => {
-            let Some(default) = of_default(proc, query, lookup) else {
-                return Err(Error::Ambiguous {
-                    query: asked,
-                    candidates,
-                });
-            };
+        Err(ambiguous @ Error::Ambiguous { .. }) => {
+            let default = of_default(proc, query, lookup).ok_or(ambiguous)?;
             trace.step(|| format!("the pod's default container is meant: {default}"));
             return resolve(proc, &default, lookup, trace);
         }
