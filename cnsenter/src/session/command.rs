@@ -153,7 +153,8 @@ impl Command {
     /// Takes the terminal over, if the client still wants it.
     fn connect(&mut self, master: Option<OwnedFd>, outbox: &mut Outbox) {
         let [stdout, _] = &mut self.outputs;
-        if !stdout.awaits_terminal() {
+        let input = self.input.as_mut().filter(|i| i.awaits_terminal());
+        if input.is_none() && !stdout.awaits_terminal() {
             return;
         }
         let both = master.ok_or(nix::Error::EMFILE.into()).and_then(|master| {
@@ -162,8 +163,10 @@ impl Command {
         });
         match both {
             Ok((read, write)) => {
-                stdout.connect(read);
-                if let Some(input) = &mut self.input {
+                if stdout.awaits_terminal() {
+                    stdout.connect(read);
+                }
+                if let Some(input) = input {
                     input.connect(write);
                 }
                 self.write_input(outbox);

@@ -46,6 +46,10 @@ impl Input {
         }
     }
 
+    pub(super) fn awaits_terminal(&self) -> bool {
+        self.is_terminal && self.sink.is_none()
+    }
+
     pub(super) fn connect(&mut self, master: Stream<'static>) {
         self.sink = Some(master);
     }
