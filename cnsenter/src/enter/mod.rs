@@ -10,6 +10,7 @@ mod cgroup_bound;
 mod cgroup_leaf;
 mod cgroup_mounts;
 mod child;
+mod crew;
 mod exec;
 mod facts;
 mod guard;

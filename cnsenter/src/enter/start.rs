@@ -8,14 +8,13 @@ use cnsenter_protocol::KilledFor;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::Winsize;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::cgroup::Placement;
 use super::cgroup_leaf::Leaf;
 use super::cgroup_mounts::Mounts;
 use super::child::Entrance;
+use super::crew::Crew;
 use super::exec::CommandLine;
 use super::guard::Guard;
 use super::message::{Channel, Failure, Message, Step};
@@ -26,7 +25,7 @@ use super::{During, Error, Ourselves};
 use crate::hostproc::HostProc;
 use crate::plan::{Plan, TerminalKind};
 use crate::request::{CgroupChoice, Request};
-use crate::supervise::{ExitReason, Group, Restorer, Running, Signals, Streams, Terminal};
+use crate::supervise::{ExitReason, Group, Running, Signals, Streams, Terminal};
 use crate::sys::process::{Fork, fork_into};
 use crate::sys::tty;
 use crate::trace::Trace;
@@ -134,61 +133,6 @@ impl Group for Started {
         }
         // Without one we go on: the command has done nothing wrong.
         let _ = self.crew.post_guard();
-    }
-}
-
-/// The processes and the cgroup of one attempt, ended together unless all goes well.
-#[derive(Debug)]
-struct Crew {
-    placement: Placement,
-    /// Puts the operator's terminal back, if there is one.
-    restorer: Option<Restorer>,
-    guard: Option<Guard>,
-    intermediate: Option<Pid>,
-    command: Option<Pid>,
-}
-
-impl Crew {
-    fn post_guard(&mut self) -> io::Result<()> {
-        let outside = self.placement.outside.as_ref().map(AsFd::as_fd);
-        let guard = Guard::post(&self.placement.sites(), self.restorer.as_ref(), outside)?;
-        self.guard = Some(guard);
-        Ok(())
-    }
-
-    fn dismiss(&mut self) -> io::Result<()> {
-        let removed = self.placement.remove();
-        // Not before: whoever kills us now leaves no cgroup behind.
-        if let Some(guard) = self.guard.take() {
-            guard.dismiss();
-        }
-        removed
-    }
-
-    /// It ends as soon as it has forked the command.
-    fn reap_intermediate(&mut self) {
-        if let Some(pid) = self.intermediate.take() {
-            let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
-        }
-    }
-}
-
-impl Drop for Crew {
-    fn drop(&mut self) {
-        if let Some(leaf) = &self.placement.leaf {
-            let _ = leaf.kill();
-        }
-        for pid in [self.intermediate.take(), self.command.take()]
-            .into_iter()
-            .flatten()
-        {
-            let _ = kill(pid, Signal::SIGKILL);
-            let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
-        }
-        let _ = self.dismiss();
-        // Last, the guard being gone: a command that was killed before it could tell its PID.
-        let any = Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG);
-        while waitpid(None, any).is_ok_and(|status| status != WaitStatus::StillAlive) {}
     }
 }
 

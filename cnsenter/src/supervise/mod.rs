@@ -15,6 +15,7 @@ mod command;
 mod deadline;
 mod flow;
 mod input_end;
+mod pty;
 mod reason;
 mod session;
 mod signals;

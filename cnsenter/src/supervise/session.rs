@@ -1,7 +1,7 @@
 //! The loop: whatever happens next, and what is done about it.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -10,9 +10,10 @@ use super::command::Command;
 use super::deadline::{Deadline, Due};
 use super::flow::{Ended, Flow};
 use super::input_end::InputEnd;
+use super::pty::Pty;
 use super::signals::{ENDING, Received};
 use super::stream::{Direction, Kind, PTY_RETRY, Stream};
-use super::{Caller, Error, ExitReason, Options, RawMode, Running, Signals, Streams, Terminal};
+use super::{Caller, Error, ExitReason, Options, Running, Signals, Streams, Terminal};
 use crate::sys::signals::stop_self;
 use crate::sys::tty;
 
@@ -30,18 +31,6 @@ pub(super) struct Session<'a> {
     fault: Option<(&'static str, io::Error)>,
     /// Somebody has sent a signal that is to end the run.
     told_to_end: bool,
-}
-
-/// What a run with a terminal of its own has besides.
-struct Pty {
-    master: OwnedFd,
-    terminal: Option<Terminal>,
-    raw: Option<RawMode>,
-    /// Whether the operator's keys are the command's.
-    keys: bool,
-    /// It never had the operator's terminal yet.
-    waits: bool,
-    input_end: Option<InputEnd>,
 }
 
 impl<'a> Session<'a> {
@@ -442,34 +431,6 @@ impl<'a> Session<'a> {
                 reason,
             }),
             None => Ok(reason),
-        }
-    }
-}
-
-impl Pty {
-    /// At the start: in the background this stops us, until the shell puts us in the foreground.
-    fn take_terminal(&mut self) {
-        if let Some(terminal) = &self.terminal
-            && self.keys
-            && self.raw.is_none()
-        {
-            // One that cannot be set is gone, which its next read tells.
-            self.raw = terminal.raw().ok();
-            self.waits &= self.raw.is_none();
-        }
-        self.resize();
-    }
-
-    fn take_terminal_if_foreground(&mut self) {
-        if self.raw.is_none() && self.terminal.as_ref().is_some_and(Terminal::in_foreground) {
-            self.take_terminal();
-        }
-    }
-
-    fn resize(&self) {
-        if let Some(terminal) = &self.terminal {
-            // The session goes on with the size it had.
-            tty::set_window_size(self.master.as_fd(), &terminal.size()).ok();
         }
     }
 }

@@ -1,0 +1,67 @@
+//! What one attempt to start a command has made, and its end.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::cgroup::Placement;
+use super::guard::Guard;
+use crate::supervise::Restorer;
+
+/// The processes and the cgroup of one attempt, ended together unless all goes well.
+#[derive(Debug)]
+pub(super) struct Crew {
+    pub(super) placement: Placement,
+    /// Puts the operator's terminal back, if there is one.
+    pub(super) restorer: Option<Restorer>,
+    pub(super) guard: Option<Guard>,
+    pub(super) intermediate: Option<Pid>,
+    pub(super) command: Option<Pid>,
+}
+
+impl Crew {
+    pub(super) fn post_guard(&mut self) -> io::Result<()> {
+        let outside = self.placement.outside.as_ref().map(AsFd::as_fd);
+        let guard = Guard::post(&self.placement.sites(), self.restorer.as_ref(), outside)?;
+        self.guard = Some(guard);
+        Ok(())
+    }
+
+    pub(super) fn dismiss(&mut self) -> io::Result<()> {
+        let removed = self.placement.remove();
+        // Not before: whoever kills us now leaves no cgroup behind.
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss();
+        }
+        removed
+    }
+
+    /// It ends as soon as it has forked the command.
+    pub(super) fn reap_intermediate(&mut self) {
+        if let Some(pid) = self.intermediate.take() {
+            let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
+        }
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        if let Some(leaf) = &self.placement.leaf {
+            let _ = leaf.kill();
+        }
+        for pid in [self.intermediate.take(), self.command.take()]
+            .into_iter()
+            .flatten()
+        {
+            let _ = kill(pid, Signal::SIGKILL);
+            let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
+        }
+        let _ = self.dismiss();
+        // Last, the guard being gone: a command that was killed before it could tell its PID.
+        let any = Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG);
+        while waitpid(None, any).is_ok_and(|status| status != WaitStatus::StillAlive) {}
+    }
+}
