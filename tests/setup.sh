@@ -77,6 +77,19 @@ require_toolchains() {
     die "Go $go_needed or newer is needed, found ${found:-none}; unpack https://go.dev/dl to /usr/local/go and put /usr/local/go/bin on PATH"
 }
 
+# rustup brings what rust-toolchain.toml names with a new toolchain, but not to one that is there.
+add_rust_targets() {
+  local target targets=()
+  for target in $(sed -n 's/^targets = \[\(.*\)\]/\1/p' "$here/../rust-toolchain.toml" | tr -d '",'); do
+    [ -d "$(rustc --print target-libdir --target "$target")" ] || targets+=("$target")
+  done
+  [ ${#targets[@]} -gt 0 ] || return 0
+  [ -z "$check" ] || { absent+=("${targets[@]}"); return; }
+  command -v rustup >/dev/null || die "this Rust has no ${targets[*]}; install rustup (https://rustup.rs)"
+  say "adding to Rust: ${targets[*]}"
+  rustup target add "${targets[@]}"
+}
+
 # version MODULE PART: the version that PART's go.mod pins; there, and nowhere else.
 version() { sed -n "s|^\(require\)\?[[:space:]]*$1 v\([^ ]*\).*|\2|p" "$here/parts/$2/go.mod"; }
 
@@ -156,6 +169,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   if [ -n "$check" ]; then absent+=("${missing[@]}"); else install_packages "${missing[@]}"; fi
 fi
 require_toolchains
+add_rust_targets
 
 containerd=github.com/containerd/containerd/v2
 containerd_version=$(version $containerd containerd)
