@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use nix::sys::termios::{LocalFlags, SpecialCharacterIndices, tcgetattr};
 use nix::unistd::write;
 
+use crate::sys::pty::open_peer;
 use crate::sys::stream::readable_bytes;
-use crate::sys::tty::open_peer;
 
 /// How often it is looked whether the command has read its input.
 const INTERVAL: Duration = Duration::from_millis(20);

@@ -1,7 +1,7 @@
 //! Terminals: sizes, and the signals of a pty (ioctl_tty(2)).
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::pty::Winsize;
 
@@ -46,18 +46,6 @@ pub fn signal_foreground(master: BorrowedFd<'_>, number: i32) -> io::Result<()> 
     // SAFETY: TIOCSIG takes an integer and touches no memory of ours.
     check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSIG, number) })?;
     Ok(())
-}
-
-/// Opens the other end of a pty master, in whatever mount namespace its devpts is (Linux 4.13).
-///
-/// # Errors
-/// As ioctl_tty(2), TIOCGPTPEER.
-pub fn open_peer(master: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: TIOCGPTPEER takes the flags as an integer and touches no memory of ours.
-    let fd = check(unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPTPEER, flags) })?;
-    // SAFETY: a descriptor that the kernel has just made for us alone.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
