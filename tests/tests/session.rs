@@ -267,13 +267,18 @@ fn a_terminal_has_the_clients_size_from_the_start_and_follows_it() {
     assert_eq!(exit.code, 130);
 }
 
+/// The command on a terminal of its own, with input.
+fn in_terminal(shop: &Shop, command: &[&str]) -> SessionClient {
+    let mut request = shop.request(command);
+    request.stdin = true;
+    request.tty = Some(Tty::default());
+    SessionClient::start(&shop.node, &request)
+}
+
 #[test]
 fn the_end_of_input_is_the_terminals_key() {
     let shop = Shop::open();
-    let mut request = shop.request(&["cat"]);
-    request.stdin = true;
-    request.tty = Some(Tty::default());
-    let mut client = SessionClient::start(&shop.node, &request);
+    let mut client = in_terminal(&shop, &["cat"]);
     client.write(1, b"some words\n");
     client.end(1, Stream::Stdin);
     let ending = client.wait(1);
@@ -287,9 +292,7 @@ fn the_end_of_input_is_the_terminals_key() {
 fn a_terminal_that_nobody_has_open_may_be_opened_again() {
     let shop = Shop::open();
     let script = "echo gone; exec </dev/null >/dev/null 2>&1; sleep 0.5; echo back >/dev/tty";
-    let mut request = shop.request(&["sh", "-c", script]);
-    request.tty = Some(Tty::default());
-    let ending = SessionClient::start(&shop.node, &request).wait(1);
+    let ending = in_terminal(&shop, &["sh", "-c", script]).wait(1);
     assert_eq!(
         (ending.code(), ending.out().as_str()),
         (0, "gone\r\nback\r\n")
@@ -300,10 +303,7 @@ fn a_terminal_that_nobody_has_open_may_be_opened_again() {
 fn all_that_a_terminal_held_at_the_end_is_delivered() {
     let shop = Shop::open();
     let script = "read go; seq 3000; exit 3";
-    let mut request = shop.request(&["sh", "-c", script]);
-    request.stdin = true;
-    request.tty = Some(Tty::default());
-    let mut client = SessionClient::start(&shop.node, &request);
+    let mut client = in_terminal(&shop, &["sh", "-c", script]);
     client.wait_started(1);
     client.write(1, b"\n");
     let ending = client.wait(1);
