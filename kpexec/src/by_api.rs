@@ -8,12 +8,12 @@ use crate::cache::{Cache, Node, Pending, Seen};
 use crate::cluster::Cluster;
 use crate::config;
 use crate::ephemeral::Job;
-use crate::error::{self, Error};
+use crate::error::Error;
 use crate::manifest::Wish;
 use crate::report::Report;
 use crate::request::Request;
 use crate::session::{self, Interrupts, Options};
-use crate::stderr::{printable, say};
+use crate::stderr::{chain, printable, say};
 use crate::target::{self, Sought, Target, Wanted};
 use crate::trace::Trace;
 use crate::transport::{self, Duplex};
@@ -282,7 +282,7 @@ impl Found {
         if let Some(notes) = self.notes
             && let Err(error) = notes.end().await
         {
-            trace.step(|| format!("nothing is remembered: {}", error::chain(&error)));
+            trace.step(|| format!("nothing is remembered: {}", chain(&error)));
         }
     }
 }

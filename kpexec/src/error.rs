@@ -6,7 +6,7 @@ use std::io;
 use cnsenter_protocol::exit::NOTHING_RAN;
 
 use crate::program::Program;
-use crate::stderr::{printable, say};
+use crate::stderr::{chain, printable, say};
 use crate::typed::as_typed;
 use crate::{
     admin, agent, cache, cluster, config, ephemeral, request, search, session, settings, target,
@@ -154,32 +154,6 @@ impl Error {
             line.push_str(&as_typed(&hint, program, args));
         }
         say(printable(&line));
-    }
-}
-
-/// An error and its causes, on one line.
-#[must_use]
-pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        // Some of other crates' errors have their causes' words in their own.
-        let words = describe(cause);
-        if !line.ends_with(&words) {
-            line.push_str(": ");
-            line.push_str(&words);
-        }
-        source = cause.source();
-    }
-    line
-}
-
-/// A cause in words; the standard library adds "(os error N)".
-fn describe(cause: &(dyn std::error::Error + 'static)) -> String {
-    let words = cause.to_string();
-    match words.rfind(" (os error ") {
-        Some(end) if cause.is::<io::Error>() => words[..end].to_owned(),
-        _ => words,
     }
 }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crate::aftermath::End;
 use crate::by_api::{self, Found, Patience};
 use crate::cache::{Cache, Memory};
-use crate::error::{self, Error};
+use crate::error::Error;
 use crate::report::Report;
 use crate::request::{BySsh, Request};
 use crate::search::{self, Wanted};
+use crate::stderr::chain;
 use crate::target::{self, Sought};
 use crate::trace::Trace;
 use crate::transport::ssh::{AddressType, Host, When};
@@ -72,7 +73,7 @@ async fn by_search(
         None => Memory::default(),
         Some(Ok(memory)) => memory,
         Some(Err(error)) => {
-            report.note(&format!("The cache is not used: {}", error::chain(&error)));
+            report.note(&format!("The cache is not used: {}", chain(&error)));
             Memory::default()
         }
     };
@@ -132,7 +133,7 @@ fn why_not(error: Error, when: When) -> Result<String, Error> {
         _ => false,
     };
     match is_outage {
-        true => Ok(error::chain(&error)),
+        true => Ok(chain(&error)),
         false => Err(error),
     }
 }

@@ -1,5 +1,6 @@
 //! Lines on stderr, for people.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 
@@ -27,6 +28,32 @@ fn is_format(c: char) -> bool {
 /// A line on stderr, by one write. Nobody is left to be told if that fails, and no reason to end.
 pub(crate) fn say(text: impl Display) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+}
+
+/// An error and its causes, on one line.
+#[must_use]
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Some of other crates' errors have their causes' words in their own.
+        let words = describe(cause);
+        if !line.ends_with(&words) {
+            line.push_str(": ");
+            line.push_str(&words);
+        }
+        source = cause.source();
+    }
+    line
+}
+
+/// A cause in words; the standard library adds "(os error N)".
+fn describe(cause: &(dyn Error + 'static)) -> String {
+    let words = cause.to_string();
+    match words.rfind(" (os error ") {
+        Some(end) if cause.is::<io::Error>() => words[..end].to_owned(),
+        _ => words,
+    }
 }
 
 #[cfg(test)]

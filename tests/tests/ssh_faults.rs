@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cnsenter_protocol::PROTOCOL;
 use kpexec_tests::ssh::{Sshd, public_key, ssh_keygen};
-use kpexec_tests::{Live, Output, SshBed, eventually, hello_of};
+use kpexec_tests::{Live, Output, SshBed, cache, eventually, hello_of};
 
 /// A command in the pod, which leaves a daemon behind and has told that it runs.
 fn start(bed: &SshBed, time: &str) -> Live {
@@ -138,6 +138,29 @@ fn sudo_wants_a_terminal() {
     tied("requiretty");
     bed.may_sudo("tied");
     assert_eq!(run().ok(), "0");
+}
+
+#[test]
+fn sshd_counts_sessions() {
+    let bed = SshBed::with("MaxSessions 1\n");
+    // One after the other: sudo without a password, and with one.
+    bed.user("asked", "/bin/bash");
+    let node = &bed.shop.node;
+    node.command(["chpasswd"]).stdin("asked:open up\n").ok();
+    node.write("/etc/sudoers.d/asked", "asked ALL=(root) ALL\n");
+    let mut pty = bed.kpexec_as("asked", ["web", "--", "id", "-u"]).pty();
+    pty.wait_for("sudo's password on ");
+    pty.write("open up\r");
+    pty.wait_for("\r\n0\r\n");
+    assert_eq!(pty.wait(), 0);
+    // Two at once.
+    node.command(["rm", "/usr/local/sbin/cnsenter"]).ok();
+    let push = format!("--push={}", cache::cnsenter().display());
+    let told = ["refuses one session more", "MaxSessions"];
+    refused(&bed.kpexec([&push, "web", "--", "id"]).run(), &told);
+    bed.sshd.daemon.kill();
+    let _sshd = Sshd::with(node, "MaxSessions 0\n");
+    refused(&bed.kpexec(["web", "--", "id"]).run(), &told);
 }
 
 #[test]

@@ -18,6 +18,7 @@ pub use error::Error;
 use crate::cache::{Memory, Node, Pod as Remembered, ago};
 use crate::report::Report;
 use crate::request::{BySsh, Named};
+use crate::stderr::chain;
 use crate::transport::ssh::{self, Connection, Host, Ways};
 use naming::Names;
 use race::{Answers, LIMIT, race};
@@ -205,13 +206,13 @@ impl Search<'_> {
         let namespace = self.wanted.namespace;
         let words = listed::words(namespace, names);
         let connected = ssh::connect_by(&self.ways, &host, options, self.report).await;
-        let mut connection = connected.map_err(|error| crate::error::chain(&error))?;
+        let mut connection = connected.map_err(|error| chain(&error))?;
         let ran = connection.run(&words).await.map_err(|error| match error {
             ssh::Error::NoCnsenter { host } => format!(
                 "cnsenter is not installed there, and nothing is sent while looking; if the pod is \
                  there: --node {host} --push"
             ),
-            error => crate::error::chain(&error),
+            error => chain(&error),
         })?;
         if ran.code != Some(0) {
             return Err(format!("cnsenter ls failed there: {}", ran.stderr.trim()));

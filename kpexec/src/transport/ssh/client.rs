@@ -1,4 +1,4 @@
-//! Our own SSH: a connection to a node, through jump hosts or a ProxyCommand, and commands on it.
+//! Our own SSH: a connection over a stream to an sshd, and commands on it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,18 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use russh::client::{Config, Handle, Msg};
 use russh::{Channel, ChannelMsg, ChannelWriteHalf, Disconnect, Preferred, cipher, compression};
-use tokio::io::BufReader;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::dial::{Stream, dial, through};
+use super::dial::Stream;
 use super::events::{Events, KEEPALIVE, Reason, Shown, words};
 use super::host_key::HostKeys;
 use super::process::{Ends, How, Process, Said};
 use super::prompt::Prompt;
-use super::settings::{self, Settings};
-use super::ways::Ways;
-use super::{Error, Options, auth};
+use super::settings::Settings;
+use super::{Error, auth};
 
 /// How much the other end may send without being told to go on: an 80 ms path carries 200 MB/s then.
 const WINDOW: u32 = 16 << 20;
@@ -25,11 +23,9 @@ const WINDOW: u32 = 16 << 20;
 /// The largest packet that is taken, in bytes.
 const PACKET: u32 = 65_535;
 
-/// How much is read at once, in bytes: russh alone would read each packet's length by itself.
-const READ_AHEAD: usize = 128 << 10;
-
-/// The most jump hosts on a way.
-const MAX_JUMPS: usize = 8;
+/// Why an sshd opens no session.
+const NO_SESSION: &str = "its sshd refuses one session more on this connection; \
+                          see MaxSessions in its sshd_config";
 
 /// Ciphers, the fastest first: AES is done in hardware nearly everywhere.
 const CIPHERS: [cipher::Name; 5] = [
@@ -49,81 +45,21 @@ pub(super) struct Client {
     pub(super) by: String,
 }
 
-/// Logs in at a host.
+/// Logs in at whoever is at the other end of a stream.
 ///
 /// # Errors
-/// When it is not there, not who it was, or does not let us in.
-pub(super) async fn connect(
-    ways: &Ways,
+/// When that is not who it was, or does not let us in.
+pub(super) async fn log_in(
+    stream: Box<dyn Stream>,
     settings: &Settings,
-    options: &Options,
     prompt: &Prompt,
 ) -> Result<Client, Error> {
-    connect_within(MAX_JUMPS, ways, settings, options, prompt).await
-}
-
-/// The same through no more than so many jump hosts.
-fn connect_within<'a>(
-    jumps: usize,
-    ways: &'a Ways,
-    settings: &'a Settings,
-    options: &'a Options,
-    prompt: &'a Prompt,
-) -> std::pin::Pin<Box<dyn Future<Output = Result<Client, Error>> + Send + 'a>> {
-    Box::pin(async move {
-        let (stream, way) = open(jumps, ways, settings, options, prompt).await?;
-        let keys = HostKeys::read(settings)?;
-        let mut client = speak(stream, settings, &keys, prompt).await?;
-        auth::log_in(&mut client.handle, settings, prompt)
-            .await
-            .map_err(|error| client.explained(error))?;
-        client.by = format!("SSH to {}@{}{way}", settings.user, settings.place());
-        Ok(client)
-    })
-}
-
-/// Opens the stream to a host, and says by which way.
-async fn open(
-    jumps: usize,
-    ways: &Ways,
-    settings: &Settings,
-    options: &Options,
-    prompt: &Prompt,
-) -> Result<(Box<dyn Stream>, String), Error> {
-    if let Some(command) = &settings.proxy_command {
-        return Ok((through(command, settings)?, " by ProxyCommand".to_owned()));
-    }
-    let Some(jump) = &settings.jump else {
-        let stream = BufReader::with_capacity(READ_AHEAD, dial(settings).await?);
-        return Ok((Box::new(stream), String::new()));
-    };
-    let jumps = jumps.checked_sub(1).ok_or(Error::Circle(MAX_JUMPS))?;
-    let (hops, last) = match jump.rsplit_once(',') {
-        Some((hops, last)) => (Some(hops), last),
-        None => (None, jump.as_str()),
-    };
-    let via = settings::of_jump(last.trim(), hops, options).await?;
-    let way = ways.by(jump);
-    // Not among the others: a host that is to be reached through itself would wait for itself.
-    let before = Ways::default();
-    let opened = way.turns.take(async {
-        let client = way.client.get_or_init(|| async {
-            let client = connect_within(jumps, &before, &via, options, prompt).await;
-            client.map_err(Arc::new)
-        });
-        match client.await {
-            Ok(client) => client.forward(&via, settings).await,
-            Err(error) => Err(Error::Shared(error.clone())),
-        }
-    });
-    let channel = opened.await.unwrap_or_else(|| {
-        Err(Error::Jump {
-            via: via.place(),
-            host: settings.place(),
-            why: "it is not asked any more".to_owned(),
-        })
-    })?;
-    Ok((Box::new(channel.into_stream()), format!(" through {last}")))
+    let keys = HostKeys::read(settings)?;
+    let mut client = speak(stream, settings, &keys, prompt).await?;
+    auth::log_in(&mut client.handle, settings, prompt)
+        .await
+        .map_err(|error| client.explained(error))?;
+    Ok(client)
 }
 
 /// Agrees on keys and ciphers with whoever is at the other end of a stream, and sees who that is.
@@ -205,7 +141,11 @@ impl Client {
     pub(super) async fn start(&mut self, line: &str) -> Result<Process, Error> {
         let failed = |client: &Self, error: russh::Error| Error::NoExec {
             host: client.by.clone(),
-            why: client.reason.take().unwrap_or_else(|| words(&error)),
+            why: client.reason.take().unwrap_or_else(|| match error {
+                // What sshd says to one session more is "open failed".
+                russh::Error::ChannelOpenFailure(_) => NO_SESSION.to_owned(),
+                error => words(&error),
+            }),
         };
         let channel = self.handle.channel_open_session().await;
         let channel = channel.map_err(|error| failed(self, error))?;
@@ -216,7 +156,11 @@ impl Client {
     }
 
     /// A stream to another host, from where this one is.
-    async fn forward(&self, via: &Settings, to: &Settings) -> Result<Channel<Msg>, Error> {
+    pub(super) async fn forward(
+        &self,
+        via: &Settings,
+        to: &Settings,
+    ) -> Result<Channel<Msg>, Error> {
         let port = u32::from(to.port);
         let opened = self
             .handle

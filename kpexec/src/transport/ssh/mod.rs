@@ -9,6 +9,7 @@ mod child;
 mod client;
 mod config_file;
 mod dial;
+mod ended;
 mod error;
 mod events;
 mod greeting;
@@ -37,7 +38,8 @@ use super::Duplex;
 use crate::report::Report;
 use crate::trace::Trace;
 use client::Client;
-use greeting::{Ended, Until};
+use ended::Ended;
+use greeting::Until;
 use process::Process;
 use prompt::Prompt;
 use root::Prefix;
@@ -72,15 +74,20 @@ impl Options {
     /// # Errors
     /// When there is nothing to send where `--push` says.
     pub fn check(&self, report: &Report) -> Result<(), Error> {
-        // "~" is ssh's to understand.
-        let is_missing = |path: &&PathBuf| !path.starts_with("~") && !path.exists();
-        for path in self.identities.iter().filter(is_missing) {
+        for path in self.missing_identities() {
             report.note(&format!("Warning: there is no key {}", path.display()));
         }
         match &self.push {
             Push::Path(path) => Ok(push::look_at(path)?),
             Push::Never | Push::Ours => Ok(()),
         }
+    }
+
+    /// Those of the identities that are not there.
+    fn missing_identities(&self) -> impl Iterator<Item = &PathBuf> {
+        // "~" is ssh's to understand.
+        let is_missing = |path: &&PathBuf| !path.starts_with("~") && !path.exists();
+        self.identities.iter().filter(is_missing)
     }
 }
 
@@ -124,6 +131,8 @@ pub struct Connection {
     prefix: Prefix,
     push: Push,
     prompt: Prompt,
+    /// What sudo was told there.
+    password: Option<String>,
     /// The node, for messages.
     host: String,
 }
@@ -163,7 +172,7 @@ pub async fn connect_by(
         None => {
             let settings = settings::of(ways, host, options).await?;
             let user = Some(settings.user.clone());
-            let client = client::connect(ways, &settings, options, &prompt).await?;
+            let client = ways::connect(ways, &settings, options, &prompt).await?;
             (Link::Ssh(Box::new(client)), user)
         }
     };
@@ -172,6 +181,7 @@ pub async fn connect_by(
         prefix: options.sudo.first(user.as_deref()),
         push: options.push.clone(),
         prompt,
+        password: None,
         host: host.name.clone(),
     })
 }
@@ -215,9 +225,9 @@ impl Connection {
     pub async fn run(&mut self, words: &[String]) -> Result<Ran, Error> {
         let mut process = self.start(INSTALLED, words).await?;
         loop {
-            let ended = greeting::listen(&mut process, Until::End, &self.answerer()).await?;
+            let ended = greeting::listen(&mut process, Until::End, &mut self.answerer()).await?;
             let ended = ended.unwrap_or_default();
-            if ended.is_of_cnsenter(&self.prefix) {
+            if self.prefix.has_started_it(&ended) {
                 return Ok(ended.into_ran());
             }
             self.change_prefix(ended)?;
@@ -229,7 +239,7 @@ impl Connection {
     async fn greet(&mut self, cnsenter: &str, words: &[String]) -> Result<Process, Error> {
         loop {
             let mut process = self.start(cnsenter, words).await?;
-            match greeting::listen(&mut process, Until::Hello, &self.answerer()).await? {
+            match greeting::listen(&mut process, Until::Hello, &mut self.answerer()).await? {
                 None => return Ok(process),
                 Some(ended) => self.change_prefix(ended)?,
             }
@@ -264,8 +274,14 @@ impl Connection {
         Ok(())
     }
 
-    fn answerer(&self) -> greeting::Answerer<'_> {
-        greeting::Answerer::new(&self.prefix, &self.prompt, &self.host)
+    fn answerer(&mut self) -> greeting::Answerer<'_> {
+        greeting::Answerer {
+            prefix: &self.prefix,
+            prompt: &self.prompt,
+            host: &self.host,
+            password: &mut self.password,
+            has_answered: false,
+        }
     }
 }
 

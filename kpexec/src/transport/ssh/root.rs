@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Error;
-use super::greeting::Ended;
+use super::ended::Ended;
 use super::process::How;
 
 /// What sudo asks for a password with: nobody else says that.
@@ -105,6 +105,16 @@ impl Prefix {
     /// Whether it asks for a password, and by [`MARKER`].
     pub(super) fn asks(&self) -> bool {
         matches!(self, Self::Sudo { asks: true, .. })
+    }
+
+    /// Whether it has started cnsenter: what that says of itself begins with its name, and sudo ends
+    /// with 1.
+    pub(super) fn has_started_it(&self, ended: &Ended) -> bool {
+        match ended.how {
+            How::Code(0 | 125) => true,
+            How::Code(127) | How::Lost(_) => false,
+            _ => *self == Self::None && !ended.has_not_found(),
+        }
     }
 
     /// What else is to be tried after this came to nothing.

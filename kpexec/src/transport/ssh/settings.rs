@@ -142,6 +142,8 @@ async fn ask(name: &str, options: &Options) -> Result<Pairs, Error> {
         flag("-i", Some(identity));
     }
     command.arg("--").arg(name).stdin(Stdio::null());
+    // A Match may run any program, and the search end before it.
+    command.kill_on_drop(true);
     let output = match command.output().await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return config_file::read(name, options);
@@ -165,11 +167,7 @@ async fn ask(name: &str, options: &Options) -> Result<Pairs, Error> {
         .map(|(keyword, value)| (keyword.to_lowercase(), value.trim().to_owned()))
         .collect();
     // ssh forgets those that are not there; it is to be told that they are not.
-    for identity in options
-        .identities
-        .iter()
-        .filter(|path| !path.starts_with("~") && !path.exists())
-    {
+    for identity in options.missing_identities() {
         pairs.push(("identityfile".to_owned(), identity.display().to_string()));
     }
     Ok(pairs)

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::{Instant, timeout_at};
 
-use super::super::greeting::{Ended, LIMIT, MAX_WORDS, keep};
+use super::super::ended::{Ended, MAX_WORDS, keep};
+use super::super::greeting::LIMIT;
 use super::super::process::{Process, Said};
 use super::{Error, Program};
 
