@@ -250,7 +250,7 @@ fn a_terminal_has_the_clients_size_from_the_start_and_follows_it() {
         }),
     });
     let mut client = SessionClient::start(&shop.node, &request);
-    let out = client.wait_for(1, "ready");
+    let out = client.wait_for(1, "ready\r\n");
     assert!(out.starts_with("/dev/pts/"), "{out}");
     assert!(out.ends_with("33 101\r\nvt220\r\nready\r\n"), "{out}");
     client.send(

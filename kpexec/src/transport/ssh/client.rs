@@ -147,7 +147,11 @@ impl Client {
                 error => words(&error),
             }),
         };
-        let channel = self.handle.channel_open_session().await;
+        let mut channel = self.handle.channel_open_session().await;
+        if let Err(russh::Error::ChannelOpenFailure(_)) = channel {
+            // sshd may have counted one that has just ended.
+            channel = self.handle.channel_open_session().await;
+        }
         let channel = channel.map_err(|error| failed(self, error))?;
         let asked = channel.exec(true, line).await;
         asked.map_err(|error| failed(self, error))?;
