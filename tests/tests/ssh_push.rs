@@ -440,6 +440,22 @@ fn what_is_changed_on_its_way_is_not_run() {
 }
 
 #[test]
+fn who_talks_at_once_does_not_hold_up_the_removal() {
+    let bed = empty_bed();
+    let node = &bed.shop.node;
+    let rm = "/usr/local/sbin/rm";
+    node.write(rm, "#!/bin/sh\nsleep 2\nexec /usr/bin/rm \"$@\"\n");
+    node.command(["chmod", "755", rm]).ok();
+    // Each line is a message of its own: more of them than anybody keeps unread.
+    let script = "for i in $(seq 600); do echo $i; sleep 0.002; done";
+    let output = pushed(&bed, "root", &["sh", "-c", script]).run();
+    assert_eq!((output.code, output.err()), (0, String::new()), "{output}");
+    let counted = (1..=600).map(|number| format!("{number}\n"));
+    assert_eq!(output.out(), counted.collect::<String>());
+    eventually("nothing is left", || left(node).is_empty());
+}
+
+#[test]
 fn nothing_outlives_a_client_that_is_killed() {
     let bed = empty_bed();
     let node = &bed.shop.node;

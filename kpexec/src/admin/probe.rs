@@ -63,7 +63,7 @@ async fn listen(mut stream: Duplex) -> Result<Hello, String> {
     let mut decoder = Decoder::of_client();
     let mut said = Vec::new();
     let mut reason = None;
-    while let Some(item) = stream.incoming.recv().await {
+    while let Some(item) = stream.incoming.next().await {
         match item {
             Incoming::Stream(bytes) => {
                 let mut rest: &[u8] = &bytes;
@@ -107,7 +107,7 @@ mod tests {
         let writer = tokio::spawn(async {});
         listen(Duplex {
             by: String::new(),
-            incoming,
+            incoming: crate::transport::stream_of(incoming),
             outgoing,
             writer,
         })

@@ -6,7 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use cnsenter_protocol::times::LONGEST_HOLD;
 use cnsenter_protocol::{Control, Decoder, Exit, Signal, Stream};
+use futures_util::stream::{BoxStream, StreamExt, empty};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout, timeout_at};
 
 use super::input::{Input, Source};
@@ -49,7 +51,7 @@ pub(super) struct Session {
     pub(super) pid: Option<u32>,
     /// Stop ourselves at the Pong of this Ping, or at this time.
     pub(super) stop_at: Option<(u64, Instant)>,
-    incoming: mpsc::Receiver<Incoming>,
+    incoming: BoxStream<'static, Incoming>,
     outgoing: Option<mpsc::Sender<Bytes>>,
     writer: tokio::task::JoinHandle<()>,
     /// stdin, until it is read.
@@ -96,7 +98,7 @@ impl Session {
         let mut is_told = false;
         while !self.greeted {
             tokio::select! {
-                item = timeout_at(until, self.incoming.recv()) => match item {
+                item = timeout_at(until, self.incoming.next()) => match item {
                     Ok(item) => {
                         if let Some(exit) = self.receive(item)? {
                             return Ok(Some(exit));
@@ -176,13 +178,17 @@ impl Session {
                 .stop_at
                 .map_or_else(|| Instant::now() + LONGEST_HOLD, |(_, at)| at);
             tokio::select! {
-                item = self.incoming.recv() => {
+                item = self.incoming.next() => {
                     if let Some(exit) = self.receive(item)? {
                         return Ok(Ending::Exit(exit));
                     }
                 }
                 room = has_room, if self.outbox.is_sendable() => match room {
-                    Ok(room) => room.send(self.outbox.next()),
+                    Ok(room) => {
+                        room.send(self.outbox.next());
+                        // A key is on its way before everything else is looked at.
+                        yield_now().await;
+                    }
                     // Why is for the reader to say.
                     Err(_) => self.outgoing = None,
                 },
@@ -222,7 +228,7 @@ impl Session {
                 }
                 drop(outgoing);
                 // Nobody is to wait for what the other end still says.
-                self.incoming.close();
+                self.incoming = empty().boxed();
                 let _ = self.writer.await;
             })
             .await;

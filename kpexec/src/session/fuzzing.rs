@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::input::Source;
 use super::{Io, Options, SESSION, Signals, Streams, run_with};
 use crate::report::Report;
-use crate::transport::{Duplex, Incoming};
+use crate::transport::{Duplex, Incoming, stream_of};
 
 /// What the command may read, in bytes.
 const INPUT: usize = 4096;
@@ -64,7 +64,7 @@ async fn play(start: u8, piece: usize, input: &[u8]) {
     let (outgoing, from_client) = mpsc::channel(4);
     let duplex = Duplex {
         by: String::new(),
-        incoming,
+        incoming: stream_of(incoming),
         outgoing,
         writer: tokio::spawn(async {}),
     };

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::input::Source;
 use super::*;
-use crate::transport::Incoming;
+use crate::transport::{Incoming, stream_of};
 
 /// The other end.
 struct Peer {
@@ -95,7 +95,7 @@ impl Peer {
         let writer = tokio::spawn(async {});
         let duplex = Duplex {
             by: String::new(),
-            incoming,
+            incoming: stream_of(incoming),
             outgoing,
             writer,
         };

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_acc
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::{Duplex, Incoming, QUEUE};
+use super::{Duplex, Incoming, QUEUE, stream_of};
 use crate::agent::{self, Agent};
 use crate::cluster::{self, Cluster, Right, encoded};
 
@@ -273,7 +273,7 @@ fn pump(socket: Socket, by: String) -> Duplex {
     let writer = tokio::spawn(send(sink, from_session));
     Duplex {
         by,
-        incoming,
+        incoming: stream_of(incoming),
         outgoing,
         writer,
     }

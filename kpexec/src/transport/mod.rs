@@ -5,6 +5,8 @@ mod api;
 pub mod ssh;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, poll_fn};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -24,12 +26,17 @@ pub enum Incoming {
     End(Option<String>),
 }
 
+/// What somebody sends from a task of their own, as a stream.
+pub(crate) fn stream_of<T: Send + 'static>(mut from: mpsc::Receiver<T>) -> BoxStream<'static, T> {
+    poll_fn(move |context| from.poll_recv(context)).boxed()
+}
+
 /// An open stream. Dropping it ends it.
 pub struct Duplex {
     /// By what it was opened, for `-v`.
     pub by: String,
     /// What comes.
-    pub incoming: mpsc::Receiver<Incoming>,
+    pub incoming: BoxStream<'static, Incoming>,
     /// What goes. Once this is dropped, all that was sent is written and the stream is closed.
     pub outgoing: mpsc::Sender<Bytes>,
     /// Who writes: waited for at the end.

@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
-use super::process::{Ends, How, Process, Said};
+use super::super::{QUEUE, stream_of};
+use super::process::{How, Process, Said};
 use super::{Error, Host, Options};
 
 /// How much is read at once, in bytes.
@@ -88,7 +89,7 @@ impl Template {
         let child = command
             .spawn()
             .map_err(|source| Error::Program { program, source })?;
-        Ok(Process::new(|ends| pump(child, ends)))
+        Ok(attend(child))
     }
 }
 
@@ -135,12 +136,10 @@ fn unknown_place(word: &str) -> Option<&str> {
     })
 }
 
-fn pump(mut child: Child, ends: Ends) -> tokio::task::JoinHandle<()> {
-    let Ends {
-        to_process,
-        from_process,
-    } = ends;
+/// Reads what it writes, and waits for its end.
+fn attend(mut child: Child) -> Process {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (from_process, heard) = mpsc::channel(QUEUE);
     let out = tokio::spawn(read(stdout, from_process.clone(), Said::Stdout));
     let err = tokio::spawn(read(stderr, from_process.clone(), Said::Stderr));
     tokio::spawn(async move {
@@ -152,7 +151,7 @@ fn pump(mut child: Child, ends: Ends) -> tokio::task::JoinHandle<()> {
         };
         let _ = from_process.send(Said::Ended(how)).await;
     });
-    tokio::spawn(write(stdin, to_process))
+    Process::new(stream_of(heard), |to_process| write(stdin, to_process))
 }
 
 async fn read(

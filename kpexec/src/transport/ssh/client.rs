@@ -4,15 +4,19 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::stream::{Stream as Sequence, unfold};
 use russh::client::{Config, Handle, Msg};
-use russh::{Channel, ChannelMsg, ChannelWriteHalf, Disconnect, Preferred, cipher, compression};
+use russh::{
+    Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Disconnect, Preferred, cipher,
+    compression,
+};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::dial::Stream;
 use super::events::{Events, KEEPALIVE, Reason, Shown, words};
 use super::host_key::HostKeys;
-use super::process::{Ends, How, Process, Said};
+use super::process::{How, Process, Said};
 use super::prompt::Prompt;
 use super::settings::Settings;
 use super::{Error, auth};
@@ -155,8 +159,9 @@ impl Client {
         let channel = channel.map_err(|error| failed(self, error))?;
         let asked = channel.exec(true, line).await;
         asked.map_err(|error| failed(self, error))?;
-        let reason = self.reason.clone();
-        Ok(Process::new(|ends| pump(channel, ends, reason)))
+        let (from, to) = channel.split();
+        let heard = listen(from, self.reason.clone());
+        Ok(Process::new(heard, |to_process| write(to, to_process)))
     }
 
     /// A stream to another host, from where this one is.
@@ -205,47 +210,40 @@ impl Client {
     }
 }
 
-/// Lets reading and writing go on independently of each other.
-fn pump(channel: Channel<Msg>, ends: Ends, reason: Reason) -> tokio::task::JoinHandle<()> {
-    let (mut from, to) = channel.split();
-    let Ends {
-        to_process,
-        from_process,
-    } = ends;
-    tokio::spawn(async move {
-        let mut how = None;
-        while let Some(message) = from.wait().await {
-            let said = match message {
-                ChannelMsg::Data { data } => Said::Stdout(data),
-                ChannelMsg::ExtendedData { data, .. } => Said::Stderr(data),
-                ChannelMsg::ExitStatus { exit_status } => {
-                    how = Some(How::Code(exit_status));
-                    continue;
+/// What is heard of a command, to its end.
+fn listen(from: ChannelReadHalf, reason: Reason) -> impl Sequence<Item = Said> {
+    unfold(Some((from, None)), move |state| {
+        let reason = reason.clone();
+        async move {
+            let (mut from, mut how) = state?;
+            let said = loop {
+                match from.wait().await {
+                    Some(ChannelMsg::Data { data }) => break Said::Stdout(data),
+                    Some(ChannelMsg::ExtendedData { data, .. }) => break Said::Stderr(data),
+                    Some(ChannelMsg::ExitStatus { exit_status }) => {
+                        how = Some(How::Code(exit_status));
+                    }
+                    Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                        how = Some(How::Signal(format!("{signal_name:?}")));
+                    }
+                    Some(ChannelMsg::Failure) => {
+                        let why = "sshd does not run this command";
+                        break Said::Ended(How::Lost(why.to_owned()));
+                    }
+                    Some(ChannelMsg::Close) | None => {
+                        let lost = || {
+                            let why = reason.take();
+                            How::Lost(why.unwrap_or_else(|| "the connection was closed".to_owned()))
+                        };
+                        break Said::Ended(how.take().unwrap_or_else(lost));
+                    }
+                    Some(_) => {}
                 }
-                ChannelMsg::ExitSignal { signal_name, .. } => {
-                    how = Some(How::Signal(format!("{signal_name:?}")));
-                    continue;
-                }
-                ChannelMsg::Failure => {
-                    how = Some(How::Lost("sshd does not run this command".to_owned()));
-                    break;
-                }
-                ChannelMsg::Close => break,
-                _ => continue,
             };
-            if from_process.send(said).await.is_err() {
-                return;
-            }
+            let goes_on = !matches!(said, Said::Ended(_));
+            Some((said, goes_on.then_some((from, how))))
         }
-        let lost = || {
-            reason
-                .take()
-                .unwrap_or_else(|| "the connection was closed".to_owned())
-        };
-        let how = how.unwrap_or_else(|| How::Lost(lost()));
-        let _ = from_process.send(Said::Ended(how)).await;
-    });
-    tokio::spawn(write(to, to_process))
+    })
 }
 
 async fn write(to: ChannelWriteHalf<Msg>, mut from: mpsc::Receiver<Bytes>) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cnsenter_protocol::decoder::MAX_NOISE;
 use cnsenter_protocol::{Control, Decoder, Hello, Item, PREAMBLE};
+use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::Error;
@@ -90,7 +91,7 @@ pub(super) async fn listen(
     let host = || name.to_owned();
     let mut deadline = Instant::now() + LIMIT;
     loop {
-        let said = match timeout_at(deadline, process.incoming.recv()).await {
+        let said = match timeout_at(deadline, process.incoming.next()).await {
             Ok(said) => said,
             Err(_) => {
                 let (host, limit) = (host(), LIMIT);
@@ -149,7 +150,7 @@ pub(super) async fn hello(process: &mut Process) -> Option<Hello> {
                 Ok(Some(_)) | Err(_) => return None,
             }
         }
-        let said = timeout_at(deadline, process.incoming.recv()).await;
+        let said = timeout_at(deadline, process.incoming.next()).await;
         process.early.push(said.ok().flatten()?);
     }
 }

@@ -1,11 +1,16 @@
 //! A process on a node, however it was started there.
 
 use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::super::{Duplex, Incoming, QUEUE};
 use super::Link;
+
+/// The most that is kept of what nobody reads yet, in bytes: more than a session may say before it is
+/// given credit.
+const MAX_EARLY: usize = 4 << 20;
 
 /// What is heard of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,15 @@ pub(super) enum Said {
     Stderr(Bytes),
     /// How it ended. Nothing more is heard.
     Ended(How),
+}
+
+impl Said {
+    fn len(&self) -> usize {
+        match self {
+            Self::Stdout(bytes) | Self::Stderr(bytes) => bytes.len(),
+            Self::Ended(_) => 0,
+        }
+    }
 }
 
 /// How a process ended.
@@ -43,56 +57,51 @@ impl How {
 
 /// A process, and its streams.
 pub(super) struct Process {
-    pub(super) incoming: mpsc::Receiver<Said>,
+    /// What is heard of it. Unread for long, it holds up all else that comes on the same connection.
+    pub(super) incoming: BoxStream<'static, Said>,
     pub(super) outgoing: mpsc::Sender<Bytes>,
     pub(super) writer: JoinHandle<()>,
     /// What was heard before it was a session.
     pub(super) early: Vec<Said>,
 }
 
-/// The other ends of a process' streams, for whoever pumps them.
-pub(super) struct Ends {
-    pub(super) to_process: mpsc::Receiver<Bytes>,
-    pub(super) from_process: mpsc::Sender<Said>,
-}
-
 impl Process {
-    /// A process whose streams `writer` fills.
-    pub(super) fn new(pump: impl FnOnce(Ends) -> JoinHandle<()>) -> Self {
+    /// A process of which this is heard, and which `write` writes to.
+    pub(super) fn new<W>(
+        heard: impl Stream<Item = Said> + Send + 'static,
+        write: impl FnOnce(mpsc::Receiver<Bytes>) -> W,
+    ) -> Self
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
         let (outgoing, to_process) = mpsc::channel(QUEUE);
-        let (from_process, incoming) = mpsc::channel(QUEUE);
         Self {
-            incoming,
+            incoming: heard.fuse().boxed(),
             outgoing,
-            writer: pump(Ends {
-                to_process,
-                from_process,
-            }),
+            writer: tokio::spawn(write(to_process)),
             early: Vec::new(),
+        }
+    }
+
+    /// Waits for something else on the same connection, and keeps what is heard meanwhile.
+    pub(super) async fn heard_during<T>(&mut self, other: impl Future<Output = T>) -> T {
+        tokio::pin!(other);
+        let mut room = MAX_EARLY;
+        loop {
+            tokio::select! {
+                done = &mut other => return done,
+                Some(said) = self.incoming.next(), if room > 0 => {
+                    room = room.saturating_sub(said.len());
+                    self.early.push(said);
+                }
+            }
         }
     }
 
     /// The stream of its session. `link` is kept as long as that.
     pub(super) fn into_duplex(self, by: String, link: Link) -> Duplex {
-        let (to_session, incoming) = mpsc::channel(QUEUE);
-        let Self {
-            incoming: mut heard,
-            outgoing,
-            writer,
-            early,
-        } = self;
-        tokio::spawn(async move {
-            for said in early {
-                if to_session.send(incoming_of(said)).await.is_err() {
-                    return;
-                }
-            }
-            while let Some(said) = heard.recv().await {
-                if to_session.send(incoming_of(said)).await.is_err() {
-                    return;
-                }
-            }
-        });
+        let heard = stream::iter(self.early).chain(self.incoming);
+        let writer = self.writer;
         let writer = tokio::spawn(async move {
             let _ = writer.await;
             if let Link::Ssh(client) = link {
@@ -101,8 +110,8 @@ impl Process {
         });
         Duplex {
             by,
-            incoming,
-            outgoing,
+            incoming: heard.map(incoming_of).boxed(),
+            outgoing: self.outgoing,
             writer,
         }
     }

@@ -87,9 +87,13 @@ impl Connection {
         let program = Program::find(push, upload.machine(), &host)?;
         let path = upload.send(&program).await?;
         trace.step(|| format!("sent {} to {path}", program.path.display()));
-        let greeted = self.greet(&path, words).await;
+        let mut greeted = self.greet(&path, words).await;
         // It runs or it will not: its file is of no use any more.
-        match upload.remove().await {
+        let removed = match &mut greeted {
+            Ok(process) => process.heard_during(upload.remove()).await,
+            Err(_) => upload.remove().await,
+        };
+        match removed {
             Ok(()) => trace.step(|| format!("removed {path}")),
             Err(path) => report.note(&format!("{path} may be left on {host}: remove it there")),
         }

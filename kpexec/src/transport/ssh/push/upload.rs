@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::time::{Instant, timeout_at};
 
@@ -124,7 +125,7 @@ impl Upload {
             if let Some(line) = self.next_line() {
                 return Ok(Answer::read(&line));
             }
-            let said = timeout_at(deadline, self.process.incoming.recv()).await;
+            let said = timeout_at(deadline, self.process.incoming.next()).await;
             let said = said.map_err(|_| Error::Silent {
                 host: self.host.clone(),
                 limit,
