@@ -1,11 +1,19 @@
 //! Signals that reach kpexec while a command runs, and what they are for.
 
 #[cfg(unix)]
-pub(super) use unix::{Signals, stop_ourselves};
+pub(super) use unix::stop_ourselves;
 #[cfg(windows)]
-pub(super) use windows::{Signals, stop_ourselves};
+pub(super) use windows::stop_ourselves;
+
+use std::future::pending;
 
 use cnsenter_protocol::Signal;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+#[cfg(unix)]
+use unix::Sources;
+#[cfg(windows)]
+use windows::Sources;
 
 /// What a signal is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +29,34 @@ pub(super) enum Event {
     End(i32),
 }
 
+/// The signals, in the order in which they came. They are waited for in a task of their own: the session's
+/// loop, which every key goes through, has one place to look at instead of eight.
+pub(super) struct Signals(UnboundedReceiver<Event>);
+
+impl Signals {
+    /// Takes the signals over. On a terminal they are for us: the command's come as keys.
+    pub(super) fn new(tty: bool) -> Self {
+        let mut sources = Sources::new(tty);
+        let (tell, events) = unbounded_channel();
+        tokio::spawn(async move { while tell.send(sources.next().await).is_ok() {} });
+        Self(events)
+    }
+
+    /// None, for tests that have none.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn none() -> Self {
+        Self(unbounded_channel().1)
+    }
+
+    /// The next one.
+    pub(super) async fn next(&mut self) -> Event {
+        match self.0.recv().await {
+            Some(event) => event,
+            None => pending().await,
+        }
+    }
+}
+
 #[cfg(unix)]
 mod unix {
     use std::future::poll_fn;
@@ -32,7 +68,7 @@ mod unix {
     use super::{Event, Signal};
 
     /// The signals that mean something to a session.
-    pub(in super::super) struct Signals(Vec<(Source, Event)>);
+    pub(super) struct Sources(Vec<(Source, Event)>);
 
     /// What is passed on to a command without a terminal.
     const FORWARDED: [(Raw, Signal); 7] = [
@@ -45,9 +81,8 @@ mod unix {
         (Raw::WINCH, Signal::Winch),
     ];
 
-    impl Signals {
-        /// Takes the signals over. On a terminal they are for us: the command's come as keys.
-        pub(in super::super) fn new(tty: bool) -> Self {
+    impl Sources {
+        pub(super) fn new(tty: bool) -> Self {
             let ignored = ignored();
             let mut wanted = vec![(Raw::TSTP, Event::Stop)];
             wanted.extend(FORWARDED.map(|(raw, name)| {
@@ -66,14 +101,7 @@ mod unix {
             Self(sources.collect())
         }
 
-        /// None, for tests that have none.
-        #[cfg(any(test, fuzzing))]
-        pub(in super::super) fn none() -> Self {
-            Self(Vec::new())
-        }
-
-        /// The next one.
-        pub(in super::super) async fn next(&mut self) -> Event {
+        pub(super) async fn next(&mut self) -> Event {
             poll_fn(|context| {
                 for (source, event) in &mut self.0 {
                     if let Poll::Ready(Some(())) = source.poll_recv(context) {
@@ -128,15 +156,15 @@ mod windows {
     const LOOK: Duration = Duration::from_millis(250);
 
     /// What Windows has in place of signals.
-    pub(in super::super) struct Signals {
+    pub(super) struct Sources {
         tty: bool,
         interrupt: Option<CtrlC>,
         terminate: Option<CtrlBreak>,
         size: Option<Size>,
     }
 
-    impl Signals {
-        pub(in super::super) fn new(tty: bool) -> Self {
+    impl Sources {
+        pub(super) fn new(tty: bool) -> Self {
             Self {
                 tty,
                 interrupt: ctrl_c().ok(),
@@ -145,18 +173,7 @@ mod windows {
             }
         }
 
-        /// None, for tests that have none.
-        #[cfg(any(test, fuzzing))]
-        pub(in super::super) fn none() -> Self {
-            Self {
-                tty: false,
-                interrupt: None,
-                terminate: None,
-                size: None,
-            }
-        }
-
-        pub(in super::super) async fn next(&mut self) -> Event {
+        pub(super) async fn next(&mut self) -> Event {
             let (interrupt, terminate) = (&mut self.interrupt, &mut self.terminate);
             loop {
                 let event = tokio::select! {
