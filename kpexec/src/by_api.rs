@@ -1,6 +1,6 @@
 //! A run through the API server: it says where the pod is, and its exec leads to the agent there.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::aftermath::{self, End};
 use crate::agent::{self, Agent};
@@ -58,12 +58,14 @@ pub async fn find(
     report: &Report,
     trace: &Trace,
 ) -> Result<Found, Error> {
-    let access = config::load(&request.selection)?;
+    let begun = Instant::now();
+    let all = patience.map(|patience| patience.all);
+    let access = config::load(&request.selection, all).await?;
     let cache = Cache::of(&access.identity, request.cache_age);
     let each = patience.map(|patience| patience.each);
     let cluster = Cluster::new(access, bounded(request.request_timeout, each))?;
     if let Some(patience) = patience {
-        cluster.decide_within(patience.all);
+        cluster.decide_within(patience.all.saturating_sub(begun.elapsed()));
     }
     trace.step(|| format!("the cluster is {}", cluster.host()));
     let Sought { named, namespace } = sought;

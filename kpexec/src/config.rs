@@ -8,6 +8,7 @@ mod overrides;
 mod proxy;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kube::Config;
 use kube::config::Kubeconfig;
@@ -74,11 +75,11 @@ pub struct Access {
 }
 
 /// Finds the cluster, as kubectl does: `--kubeconfig`, the files of KUBECONFIG, `~/.kube/config`;
-/// in a pod without any of them, its service account.
+/// in a pod without any of them, its service account. `limit` is how long a credential plugin has.
 ///
 /// # Errors
 /// When there is none, or it cannot be used.
-pub fn load(selection: &Selection) -> Result<Access, Error> {
+pub async fn load(selection: &Selection, limit: Option<Duration>) -> Result<Access, Error> {
     let Found {
         mut config,
         proxy,
@@ -101,7 +102,7 @@ pub fn load(selection: &Selection) -> Result<Access, Error> {
             values.or_default().push(value.clone());
         }
     }
-    credentials::resolve(&mut config.auth_info, selection.silent)?;
+    credentials::resolve(&mut config.auth_info, selection.silent, limit).await?;
     let proxy = match proxy {
         Some(url) => Some(Proxy::new(&url)?),
         None => proxy::from_environment(&config.cluster_url, |name| std::env::var(name).ok())?,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::aftermath::End;
 use crate::by_api::{self, Found, Patience};
 use crate::cache::{Cache, Memory};
+use crate::config::CredentialError;
 use crate::error::Error;
 use crate::report::Report;
 use crate::request::{BySsh, Request};
@@ -123,6 +124,8 @@ fn why_not(error: Error, when: When) -> Result<String, Error> {
             When::Always => error.is_outage() || error.is_of_credentials(),
             When::Auto | When::Never => error.is_outage(),
         },
+        // One that hangs has denied nothing.
+        Error::Config(config::Error::Credentials(CredentialError::TimedOut { .. })) => true,
         Error::Config(config::Error::Credentials(_)) => when == When::Always,
         Error::Agent(agent::Error::Missing { .. } | agent::Error::Unready { .. })
         | Error::Transport(

@@ -1,12 +1,12 @@
 //! The API server, etcd, the kubelets and containerd end, one after the other: kpexec still runs commands
 //! in pods, by SSH, and says which way it goes and where it knows that from.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kpexec_tests::cluster::{Laptop, Namespace, PodSpec};
 use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
 use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Node, Output, eventually};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A cluster whose nodes have an sshd, and a laptop whose user they let in.
 struct Story<'a> {
@@ -115,6 +115,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     assert!(output.err().contains("ago: where node-1 is"), "{output}");
     denials_are_no_outages(&story);
     all_answers_have_one_limit(&story);
+    a_plugin_that_hangs_is_not_waited_for(&story);
 
     story.laptop.kpexec(["cache", "refresh", "-q"]).ok();
     // What nobody has seen since.
@@ -292,6 +293,31 @@ fn all_answers_have_one_limit(story: &Story) {
     assert_eq!((output.code, output.out().trim()), (0, "web"), "{output}");
     let told = "did not answer all that was asked within 5s";
     assert!(output.err().contains(told), "{output}");
+}
+
+/// Whoever gives credentials may be out of order as well.
+fn a_plugin_that_hangs_is_not_waited_for(story: &Story) {
+    let node = &story.laptop.node;
+    let mut config: Value = serde_json::from_str(&node.read("/root/.kube/config")).unwrap();
+    config["users"][0]["user"] = json!({ "exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "IfAvailable",
+        "command": "sleep", "args": ["54322"],
+    }});
+    node.write("/root/plugin.conf", config.to_string());
+    let words = [
+        "--kubeconfig=/root/plugin.conf",
+        "--ssh=auto",
+        "web",
+        "--",
+        "hostname",
+    ];
+    let begun = Instant::now();
+    let output = story.kpexec(&words);
+    assert_eq!((output.code, output.out().trim()), (0, "web"), "{output}");
+    let told = "Going over SSH: the credential plugin sleep has not answered within 5s";
+    assert!(output.err().contains(told), "{output}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{output}");
+    eventually("it is gone", || node.find(&["sleep", "54322"]).is_empty());
 }
 
 /// Nodes that are behind it are asked by one connection.

@@ -18,7 +18,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 
 /// Looks at everything that a command needs on its way.
 pub(super) async fn run(args: TellArgs) -> Result<u8, Error> {
-    let place = args.place.open(false)?;
+    let place = args.place.open(false).await?;
     let version: Info = place.cluster.get("/version").await?;
     let report = Report {
         server: Server {

@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_secs(1);
 
 /// Installs nodepause, or updates it.
 pub(super) async fn run(args: InstallArgs) -> Result<u8, Error> {
-    let place = args.place.open(false)?;
+    let place = args.place.open(false).await?;
     let wish = Wish {
         namespace: place.namespace.clone(),
         image: args.image,

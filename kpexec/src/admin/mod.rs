@@ -41,12 +41,13 @@ struct Place {
 
 impl PlaceArgs {
     /// `silent`: nobody is asked for credentials.
-    fn open(self, silent: bool) -> Result<Place, Error> {
+    async fn open(self, silent: bool) -> Result<Place, Error> {
         let timeout = self.access.request_timeout;
-        let access = config::load(&Selection {
+        let selection = Selection {
             silent,
             ..self.access.selection()
-        })?;
+        };
+        let access = config::load(&selection, None).await?;
         Ok(Place {
             cluster: Cluster::new(access, timeout)?,
             namespace: self.namespace,

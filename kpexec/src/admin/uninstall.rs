@@ -52,7 +52,7 @@ struct Meta {
 
 /// Removes nodepause.
 pub(super) async fn run(args: UninstallArgs) -> Result<u8, Error> {
-    let place = args.place.open(false)?;
+    let place = args.place.open(false).await?;
     let wish = Wish {
         namespace: place.namespace.clone(),
         image: None,

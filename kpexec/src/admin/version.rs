@@ -82,12 +82,7 @@ pub(super) async fn run(args: TellArgs) -> Result<u8, Error> {
 
 /// Asks every agent that runs.
 async fn ask(place: PlaceArgs) -> Result<Answer, Error> {
-    // A credential plugin may take its time.
-    let opened = tokio::task::spawn_blocking(|| place.open(true)).await;
-    let place = match opened {
-        Ok(place) => place?,
-        Err(_) => return Ok((Vec::new(), Some("cannot read the kubeconfig".to_owned()))),
-    };
+    let place = place.open(true).await?;
     let pods = agent::all(&place.cluster, &place.namespace).await?;
     let running = pods
         .into_iter()

@@ -125,7 +125,7 @@ pub fn ago(seen: u64) -> String {
 
 async fn refresh(args: &RefreshArgs) -> Result<(), Failure> {
     let selection = args.access.selection();
-    let access = config::load(&selection)?;
+    let access = config::load(&selection, None).await?;
     let cache = Cache::of(&access.identity, args.age.cache_age).ok_or(Failure::Off)?;
     let cluster = Cluster::new(access, args.access.request_timeout)?;
     let begun = now();

@@ -105,7 +105,7 @@ where
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let answer = async {
-            let access = config::load(&selection).ok()?;
+            let access = config::load(&selection, None).await.ok()?;
             let cluster = Cluster::new(access, Some(PATIENCE)).ok()?;
             let namespace = namespace.filter(|name| !name.is_empty());
             let namespace = namespace.unwrap_or_else(|| cluster.default_namespace.clone());

@@ -1,14 +1,15 @@
 //! Exec credential plugins (client-go's `ExecCredential`), run once. kube would run them for each
 //! thing that it builds, and give them a stdin that belongs to the command.
 
+use std::future::pending;
 use std::io::{self, IsTerminal};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread::Builder;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
 use serde::{Deserialize, Serialize};
+use tokio::process::{Child, Command};
+use tokio::time::sleep;
 
 use crate::stderr::{printable, say};
 
@@ -28,6 +29,25 @@ pub enum Error {
         command: String,
         /// How to install it, as the kubeconfig says.
         hint: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// It takes too long.
+    #[error(
+        "the credential plugin {command} has not answered within {}",
+        humantime::format_duration(*limit)
+    )]
+    TimedOut {
+        /// Its program.
+        command: String,
+        /// How long that was.
+        limit: Duration,
+    },
+    /// Nobody hears how it ends.
+    #[error("cannot wait for the credential plugin {command}")]
+    Wait {
+        /// Its program.
+        command: String,
         /// Why.
         source: io::Error,
     },
@@ -92,14 +112,19 @@ struct Status {
 }
 
 /// Replaces an exec entry by what its plugin gives. A session is over before that has to be
-/// renewed: the API server asks once, when a connection begins.
-pub(super) fn resolve(user: &mut AuthInfo, silent: bool) -> Result<(), Error> {
+/// renewed: the API server asks once, when a connection begins. Without a limit it may take as long as
+/// somebody needs to log in.
+pub(super) async fn resolve(
+    user: &mut AuthInfo,
+    silent: bool,
+    limit: Option<Duration>,
+) -> Result<(), Error> {
     let has_token = user.token.is_some() || user.token_file.is_some();
     let Some(exec) = user.exec.take().filter(|_| !has_token) else {
         return Ok(());
     };
     let command = exec.command.clone().ok_or(Error::NoCommand)?;
-    let output = run(&exec, &command, silent)?;
+    let output = run(&exec, &command, silent, limit).await?;
     let answer: Answer = serde_json::from_slice(&output).map_err(|source| Error::Parse {
         command: command.clone(),
         source,
@@ -125,7 +150,12 @@ fn base64(text: &str) -> String {
     base64::engine::general_purpose::STANDARD.encode(text)
 }
 
-fn run(exec: &ExecConfig, command: &str, silent: bool) -> Result<Vec<u8>, Error> {
+async fn run(
+    exec: &ExecConfig,
+    command: &str,
+    silent: bool,
+    limit: Option<Duration>,
+) -> Result<Vec<u8>, Error> {
     let on_terminal = !silent && io::stdin().is_terminal();
     let interactive = match exec.interactive_mode {
         Some(ExecInteractiveMode::Never) => false,
@@ -152,8 +182,7 @@ fn run(exec: &ExecConfig, command: &str, silent: bool) -> Result<Vec<u8>, Error>
 
     let variables = exec.env.iter().flatten();
     let variables = variables.filter_map(|one| Some((one.get("name")?, one.get("value")?)));
-    let on_time = remind(command, !silent && io::stderr().is_terminal());
-    let output = Command::new(command)
+    let plugin = Command::new(command)
         .args(exec.args.iter().flatten())
         .envs(variables)
         .env("KUBERNETES_EXEC_INFO", request)
@@ -162,18 +191,21 @@ fn run(exec: &ExecConfig, command: &str, silent: bool) -> Result<Vec<u8>, Error>
         } else {
             Stdio::null()
         })
+        .stdout(Stdio::piped())
         .stderr(if silent {
             Stdio::null()
         } else {
             Stdio::inherit()
         })
-        .output();
-    drop(on_time);
-    let output = output.map_err(|source| Error::Start {
-        command: command.to_owned(),
-        hint: install_hint(exec),
-        source,
-    })?;
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|source| Error::Start {
+            command: command.to_owned(),
+            hint: install_hint(exec),
+            source,
+        })?;
+    let is_told = !silent && io::stderr().is_terminal();
+    let output = output_of(plugin, command, is_told, limit).await?;
     if !output.status.success() {
         return Err(Error::Failed {
             command: command.to_owned(),
@@ -183,21 +215,38 @@ fn run(exec: &ExecConfig, command: &str, silent: bool) -> Result<Vec<u8>, Error>
     Ok(output.stdout)
 }
 
-/// Says what is waited for, unless what this gives is dropped before that is a long time: a plugin may
-/// wait for somebody to log in, for as long as that takes.
-fn remind(command: &str, is_wanted: bool) -> Option<Sender<()>> {
-    let (on_time, waits) = channel();
-    let command = printable(command);
-    let wait = move || {
-        if waits.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+/// Waits for a plugin, and says so after a while: it may wait for somebody to log in.
+async fn output_of(
+    plugin: Child,
+    command: &str,
+    is_told: bool,
+    limit: Option<Duration>,
+) -> Result<Output, Error> {
+    let reminded = async {
+        sleep(PATIENCE).await;
+        if is_told {
             say(format_args!(
-                "waiting for the credential plugin {command} (Ctrl-C ends this)"
+                "waiting for the credential plugin {} (Ctrl-C ends this)",
+                printable(command)
             ));
         }
+        pending().await
     };
-    // Without a thread it is not said.
-    let started = is_wanted && Builder::new().spawn(wait).is_ok();
-    started.then_some(on_time)
+    let over = async {
+        match limit {
+            Some(limit) => {
+                sleep(limit).await;
+                limit
+            }
+            None => pending().await,
+        }
+    };
+    let command = command.to_owned();
+    tokio::select! {
+        output = plugin.wait_with_output() => output.map_err(|source| Error::Wait { command, source }),
+        () = reminded => pending().await,
+        limit = over => Err(Error::TimedOut { command, limit }),
+    }
 }
 
 fn install_hint(exec: &ExecConfig) -> String {
@@ -228,41 +277,71 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_token_is_taken_and_the_plugin_not_run_again() {
+    #[tokio::test]
+    async fn a_token_is_taken_and_the_plugin_not_run_again() {
         let mut user = plugin(r#"echo '{"status":{"token":"t0"}}'"#);
-        resolve(&mut user, false).unwrap();
+        resolve(&mut user, false, None).await.unwrap();
         assert!(user.token.is_some() && user.exec.is_none());
     }
 
-    #[test]
-    fn a_certificate_is_taken_as_a_kubeconfig_has_it() {
+    #[tokio::test]
+    async fn a_certificate_is_taken_as_a_kubeconfig_has_it() {
         let mut user =
             plugin(r#"echo '{"status":{"clientCertificateData":"CERT","clientKeyData":"KEY"}}'"#);
-        resolve(&mut user, false).unwrap();
+        resolve(&mut user, false, None).await.unwrap();
         assert_eq!(user.client_certificate_data.as_deref(), Some("Q0VSVA=="));
         assert!(user.client_key_data.is_some());
     }
 
-    #[test]
-    fn the_plugin_hears_that_nobody_is_there() {
+    #[tokio::test]
+    async fn the_plugin_hears_that_nobody_is_there() {
         let script = r#"case $KUBERNETES_EXEC_INFO in *'"interactive":false'*) ;; *) exit 3;; esac
             read line && exit 4
             echo '{"status":{"token":"t"}}'"#;
-        resolve(&mut plugin(script), false).unwrap();
+        let mut user = plugin(script);
+        resolve(&mut user, false, None).await.unwrap();
     }
 
-    #[test]
-    fn what_goes_wrong_is_told() {
-        let error = |mut user: AuthInfo| resolve(&mut user, false).unwrap_err().to_string();
-        assert!(error(plugin("exit 3")).starts_with("getting credentials: sh failed with"));
-        assert!(error(plugin("echo no")).contains("cannot read what"));
-        assert!(error(plugin("echo '{}'")).contains("neither a token nor"));
+    async fn error(mut user: AuthInfo, limit: Option<Duration>) -> String {
+        let resolved = resolve(&mut user, false, limit).await;
+        resolved.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn what_goes_wrong_is_told() {
+        let failed = error(plugin("exit 3"), None).await;
+        assert!(failed.starts_with("getting credentials: sh failed with"));
+        assert!(
+            error(plugin("echo no"), None)
+                .await
+                .contains("cannot read what")
+        );
+        let empty = error(plugin("echo '{}'"), None).await;
+        assert!(empty.contains("neither a token nor"));
         let mut missing = plugin("");
         missing.exec.as_mut().unwrap().command = Some("/no/such/plugin".into());
         assert_eq!(
-            error(missing),
+            error(missing, None).await,
             "cannot run the credential plugin /no/such/plugin (apt install it)"
         );
+    }
+
+    #[tokio::test]
+    async fn one_that_hangs_is_ended() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pid");
+        let script = format!("echo $$ >{}; exec sleep 60", file.display());
+        let limit = Duration::from_millis(500);
+        assert_eq!(
+            error(plugin(&script), Some(limit)).await,
+            "the credential plugin sh has not answered within 500ms"
+        );
+        let pid = std::fs::read_to_string(file).unwrap();
+        let state = format!("/proc/{}/stat", pid.trim());
+        // Killed; whether it was waited for by now is tokio's.
+        let is_gone = || std::fs::read_to_string(&state).map_or(true, |stat| stat.contains(") Z "));
+        while !is_gone() {
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 }
