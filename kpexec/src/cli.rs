@@ -316,6 +316,22 @@ fn named(command: clap::Command, program: Program) -> clap::Command {
         .after_help(with_name(EXAMPLES))
 }
 
+/// `--node` is by SSH, and HOST is no HOST:PORT; an IPv6 address has more colons, if not in brackets.
+fn check_node(ssh: &SshArgs) -> Result<(), Error> {
+    let Some(host) = ssh.host() else {
+        return Ok(());
+    };
+    if ssh.is_forbidden() {
+        return Err(Error::NodeWithoutSsh);
+    }
+    let port = host.rsplit_once(':');
+    let port = port.filter(|(name, _)| !name.contains(':') || name.ends_with(']'));
+    match port.and_then(|(_, port)| port.parse().ok()) {
+        Some(port) => Err(Error::NodePort { port }),
+        None => Ok(()),
+    }
+}
+
 impl ExecArgs {
     /// The request that these arguments make.
     ///
@@ -340,6 +356,7 @@ impl ExecArgs {
         {
             return Err(Error::NeedsApi(named.to_string()));
         }
+        check_node(&self.ssh)?;
         let when = self.ssh.when();
         let by_ssh = when != When::Never && !self.agent.ephemeral;
         Ok(Request {

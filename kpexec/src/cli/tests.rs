@@ -85,6 +85,19 @@ fn what_is_missing_is_told() {
 }
 
 #[test]
+fn a_node_is_a_host_and_reached_by_ssh() {
+    let told = |node: &str, way: &str| error(&[way, node, "web", "--", "id"]);
+    assert!(told("--node=n", "--ssh=never").contains("--ssh=never forbids"));
+    for node in ["--node=me@10.0.0.1:2222", "--node=[fe80::1]:2222"] {
+        assert!(told(node, "--ssh").contains("--ssh-port 2222"), "{node}");
+    }
+    for node in ["--node=me@10.0.0.1", "--node=fe80::1", "--node=[fe80::1]"] {
+        let made = request(&["--ssh", node, "web", "--", "id"], &Caller::default());
+        assert!(made.ssh.is_some_and(|ssh| ssh.node.is_some()), "{node}");
+    }
+}
+
+#[test]
 fn the_name_is_that_of_the_program() {
     let help = |program| {
         let error = parse(program, &args(&["--help"]), &Settings::default()).unwrap_err();

@@ -26,6 +26,15 @@ pub enum Error {
          --ssh alone it is"
     )]
     NeedsApi(String),
+    /// Two ways at once.
+    #[error("--node is reached by SSH, and --ssh=never forbids that; leave one of them out")]
+    NodeWithoutSsh,
+    /// `--node HOST:PORT`.
+    #[error("--node takes no port; name it with --ssh-port {port}")]
+    NodePort {
+        /// The port.
+        port: u16,
+    },
     /// Options that cnsenter has, too.
     #[error(transparent)]
     Options(#[from] cnsenter_options::Error),

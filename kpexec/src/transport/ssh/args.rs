@@ -170,6 +170,12 @@ impl SshArgs {
         }
     }
 
+    /// Whether SSH is not to be the way, whatever else is said.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.ssh == Some(When::Never)
+    }
+
     /// The HOST of `--node`.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
