@@ -69,20 +69,14 @@ impl Report {
 
     /// A line on stderr.
     pub fn say(&self, text: impl Display) {
-        let line = self.line();
-        if line.is_shown {
-            draw("");
-            say(text);
-            line.draw();
-        } else {
-            say(text);
-        }
+        self.line().say(text);
     }
 
     /// For whoever asks the user something meanwhile.
     #[must_use]
     pub fn pause(&self) -> Pause {
         Pause {
+            quiet: self.quiet,
             line: self.line.clone(),
             timer: self.timer.as_ref().map(JoinHandle::abort_handle),
         }
@@ -108,6 +102,7 @@ impl Report {
 /// What takes a report's line away: the terminal's line is needed for something else.
 #[derive(Clone)]
 pub struct Pause {
+    quiet: bool,
     line: Arc<Mutex<Line>>,
     timer: Option<AbortHandle>,
 }
@@ -123,6 +118,14 @@ impl Pause {
             draw("");
         }
     }
+
+    /// As [`Report::note`].
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            let line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+            line.say(printable(text));
+        }
+    }
 }
 
 impl Drop for Report {
@@ -132,6 +135,16 @@ impl Drop for Report {
 }
 
 impl Line {
+    fn say(&self, text: impl Display) {
+        if self.is_shown {
+            draw("");
+            say(text);
+            self.draw();
+        } else {
+            say(text);
+        }
+    }
+
     fn draw(&self) {
         draw(&self.text);
     }

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key, ssh_keygen};
-use kpexec_tests::{Cmd, Output, SshBed};
+use kpexec_tests::{Cmd, Output, SshBed, eventually};
 
 /// Tests that only write files of their own share one.
 fn bed() -> &'static SshBed {
@@ -82,7 +82,10 @@ fn unknown_hosts_are_asked_for() {
     let lines = format!(
         "  UserKnownHostsFile {file}\n  StrictHostKeyChecking accept-new\n  HashKnownHosts yes\n"
     );
-    assert_eq!(by_config("new", "node", &host(&lines)).ok(), "web");
+    let output = by_config("new", "node", &host(&lines)).run();
+    assert_eq!((output.code, output.out().trim()), (0, "web"), "{output}");
+    let warning = format!("Warning: the key of {address}, ssh-ed25519 SHA256:");
+    assert!(output.err().starts_with(&warning), "{output}");
     let known = bed().laptop.read(file);
     assert!(
         known.starts_with("|1|") && !known.contains(&address),
@@ -251,6 +254,35 @@ fn keys_are_the_agents_or_in_files() {
 }
 
 #[test]
+fn keys_are_read_as_ssh_reads_them() {
+    let laptop = &bed().laptop;
+    let key = "/root/.ssh/open";
+    make_key(laptop, key);
+    bed().sshd.user("open", "/bin/sh");
+    bed().may_sudo("open");
+    bed().sshd.authorize("open", &public_key(laptop, key));
+    laptop.write("/root/.ssh/only", "IdentitiesOnly yes\n");
+    let with = |identity: &str| {
+        let config = "--ssh-config=/root/.ssh/only";
+        let words = [config, "-I", identity, "web", "--", "hostname"];
+        bed().kpexec_as("open", words)
+    };
+    assert_eq!(with(key).ok(), "web");
+    laptop.command(["chmod", "644", key]).ok();
+    let told = format!("tried {key} (which others may read: chmod 600)");
+    refused(&with(key).run(), &[&told]);
+    laptop.command(["chmod", "600", key]).ok();
+
+    // The public key names one that the agent alone has.
+    let public = format!("{key}.pub");
+    let told = format!("{public} (a public key, whose private one the agent does not hold)");
+    refused(&with(&public).run(), &[&told]);
+    let script =
+        format!("ssh-agent sh -c 'ssh-add -q {KEY} {key} && rm {key} && exec \"$@\"' sh \"$@\"");
+    assert_eq!(with(&public).within(&script).ok(), "web");
+}
+
+#[test]
 fn passwords_are_asked_for_on_a_terminal() {
     let bed = SshBed::new();
     bed.sshd.daemon.kill();
@@ -304,7 +336,7 @@ fn other_hosts_lead_there() {
     assert_eq!(jump(&format!("{address}:22,localhost")).ok(), "web");
     refused(
         &jump("nowhere.invalid").run(),
-        &["cannot connect to nowhere.invalid:22"],
+        &["the way leads through nowhere.invalid:22: cannot connect to nowhere.invalid:22"],
     );
     let closed = bed().kpexec_to(
         behind,
@@ -334,6 +366,12 @@ fn other_hosts_lead_there() {
         by_config("proxy", "node", &(host(&proxy) + all)).ok(),
         "web"
     );
+    // One that leads nowhere does not stay.
+    let silent = by_config("silent", "node", &host("  ProxyCommand sleep 54321\n")).run();
+    refused(&silent, &["did not answer by SSH within 5s"]);
+    eventually("it is gone", || {
+        bed().laptop.find(&["sleep", "54321"]).is_empty()
+    });
     let matched = format!(
         "Match host node exec \"true\"\n  HostName {address}\n  HostKeyAlias alias\n{everywhere}"
     );
@@ -372,6 +410,14 @@ fn what_is_no_sshd_is_told() {
             .kpexec_to("x", [host.as_str(), "web", "--", "id"])
             .run();
         refused(&output, &["is no host's name"]);
+    }
+    for name in ["-oProxyCommand=id", "a b", "$(id)", "a;id"] {
+        let user = format!("--ssh-user={name}");
+        let own = "--ssh-command=ssh {user}@{node}";
+        for words in [&[user.as_str()][..], &[&user, own]] {
+            let output = bed().kpexec([words, &["web", "--", "id"]].concat()).run();
+            refused(&output, &["is no user's name"]);
+        }
     }
     let none = by_config("none", "nobody.invalid", "").run();
     refused(&none, &["cannot connect to nobody.invalid:22 by SSH"]);

@@ -215,7 +215,7 @@ impl Search<'_> {
             error => chain(&error),
         })?;
         if ran.code != Some(0) {
-            return Err(format!("cnsenter ls failed there: {}", ran.stderr.trim()));
+            return Err(format!("cnsenter ls failed there: {}", ran.why()));
         }
         let pods = listed::read(&ran.stdout, namespace, names)
             .map_err(|error| format!("cnsenter ls gave what cannot be read: {error}"))?;

@@ -16,7 +16,7 @@ use russh::{MethodKind, MethodSet, SendError, Signer};
 use tokio::time::timeout;
 
 use super::Error;
-use super::keys::{Agent, Candidate, agent, candidates, is_usual, read_key};
+use super::keys::{Agent, Candidate, agent, candidates, is_usual, read_key, unfit};
 use super::prompt::Prompt;
 use super::settings::Settings;
 
@@ -140,6 +140,7 @@ impl<H: Handler> Door<'_, H> {
     async fn held(&mut self, identity: AgentIdentity, agent: &mut Agent) -> Result<bool, Error> {
         let user = self.settings.user.as_str();
         let hash = self.hash(&identity.public_key().algorithm()).await;
+        let fingerprint = identity.public_key().fingerprint(HashAlg::Sha256);
         // No limit: the agent may ask its user.
         let (name, answer) = match identity {
             AgentIdentity::PublicKey { key, comment } => {
@@ -158,7 +159,8 @@ impl<H: Handler> Door<'_, H> {
                 (format!("{comment} (certificate)"), answer.await)
             }
         };
-        self.tried.push(format!("{name} of the agent"));
+        self.tried
+            .push(format!("{name} of the agent ({fingerprint})"));
         match answer {
             Ok(answer) => self.is_open(Ok(Ok(answer))),
             // The agent does not want to sign: there may be others.
@@ -174,6 +176,10 @@ impl<H: Handler> Door<'_, H> {
         certificate: Option<Certificate>,
     ) -> Result<bool, Error> {
         let name = path.display().to_string();
+        if let Some(why) = unfit(path) {
+            self.tried.push(format!("{name} ({why})"));
+            return Ok(false);
+        }
         let key = match read_key(path, None) {
             Ok(key) => key,
             Err(KeyError::IO(error)) if error.kind() == io::ErrorKind::NotFound => {

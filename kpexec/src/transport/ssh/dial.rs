@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::process::Stdio;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::process::Command;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::Error;
@@ -78,6 +80,7 @@ pub(super) fn through(command: &str, settings: &Settings) -> Result<Box<dyn Stre
         .args([flag, &line])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .kill_on_drop(true)
         .spawn()
         .map_err(|source| Error::Program {
             program: shell,
@@ -85,5 +88,45 @@ pub(super) fn through(command: &str, settings: &Settings) -> Result<Box<dyn Stre
         })?;
     let streams = child.stdout.take().zip(child.stdin.take());
     let (output, input) = streams.ok_or_else(|| bad("has no streams"))?;
-    Ok(Box::new(tokio::io::join(output, input)))
+    Ok(Box::new(Proxy {
+        output,
+        input,
+        _child: child,
+    }))
+}
+
+/// A ProxyCommand's streams; it is killed, if it has not ended by then, once they are dropped: one that
+/// waits for somebody does not see that nobody reads it.
+struct Proxy {
+    output: ChildStdout,
+    input: ChildStdin,
+    _child: Child,
+}
+
+impl AsyncRead for Proxy {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.output).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Proxy {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.input).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.input).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.input).poll_shutdown(context)
+    }
 }

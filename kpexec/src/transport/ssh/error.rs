@@ -13,6 +13,9 @@ pub enum Error {
     /// It could be taken for something else by a program that it is given to.
     #[error("{0:?} is no host's name: it begins with \"-\", or has characters that no name has")]
     Name(String),
+    /// The same of a user's.
+    #[error("{0:?} is no user's name: it begins with \"-\", or has characters that a shell minds")]
+    User(String),
     /// A word of ours that a shell would change.
     #[error("the word {0:?} cannot be passed on to a node's shell")]
     Word(String),
@@ -101,9 +104,14 @@ pub enum Error {
         /// Its reason.
         why: String,
     },
-    /// The same jump host, for another node.
-    #[error(transparent)]
-    Shared(Arc<Self>),
+    /// A jump host is not reached; other nodes may be behind it as well.
+    #[error("the way leads through {via}")]
+    Via {
+        /// The jump host.
+        via: String,
+        /// Why not.
+        source: Arc<Self>,
+    },
     /// Jump hosts lead in circles.
     #[error("there are more than {0} jump hosts on the way; ProxyJump leads in a circle")]
     Circle(usize),
@@ -116,6 +124,8 @@ pub enum Error {
         key: String,
         /// The file it would be written to.
         file: Option<PathBuf>,
+        /// Whether that name is a HostKeyAlias.
+        is_alias: bool,
     },
     /// It is another one than before.
     #[error(
@@ -251,9 +261,14 @@ impl Error {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Shared(error) => return error.hint(),
+            Self::Via { source, .. } => return source.hint(),
             Self::Push(error) => return error.hint(),
-            Self::UnknownKey { host, file, .. } => {
+            Self::UnknownKey {
+                host,
+                file,
+                is_alias: false,
+                ..
+            } => {
                 let file = file.as_ref().map(|file| file.display().to_string());
                 format!(
                     "compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub \
@@ -261,6 +276,12 @@ impl Error {
                     keyscan(host),
                     file.as_deref().unwrap_or("~/.ssh/known_hosts")
                 )
+            }
+            // ssh-keyscan would write the name that is not looked for.
+            Self::UnknownKey { .. } => {
+                "compare it with the host's own (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub there), \
+                 then connect once on a terminal"
+                    .to_owned()
             }
             Self::ChangedKey { host, file, .. } => format!(
                 "if the host was made anew, forget the old key: ssh-keygen -R {host:?} -f {}",
@@ -278,7 +299,7 @@ impl Error {
             }
             Self::NoCnsenter { host } => format!(
                 "--push sends it there for this command alone; or install it, as with scp cnsenter \
-                 {host}:/usr/local/bin/: it is one static file, and of kpexec's release"
+                 {host}:/usr/local/sbin/: it is one static file, and of kpexec's release"
             ),
             Self::Sudo { program, said, .. }
                 if program.ends_with("sudo") && said.contains("have a tty") =>
@@ -289,7 +310,7 @@ impl Error {
             }
             Self::Sudo { program, .. } if program.ends_with("sudo") => {
                 "allow it without a password, where it is: echo 'USER ALL=(root) NOPASSWD: \
-                 /usr/local/bin/cnsenter' >/etc/sudoers.d/kpexec; or log in as root (--ssh-user)"
+                 /usr/local/sbin/cnsenter' >/etc/sudoers.d/kpexec; or log in as root (--ssh-user)"
                     .to_owned()
             }
             Self::Sudo { program, .. } => format!(

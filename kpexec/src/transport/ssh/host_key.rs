@@ -18,6 +18,8 @@ pub(super) struct HostKeys {
     /// The same without its port: so certificates have it.
     principal: String,
     pub(super) known: Known,
+    /// Whether that is HostKeyAlias.
+    is_alias: bool,
     strict: Strict,
     /// Where keys are remembered, and whether by a hash.
     file: Option<PathBuf>,
@@ -45,6 +47,7 @@ impl HostKeys {
             principal: principal.to_lowercase(),
             known: known.map_err(|(path, source)| Error::Config { path, source })?,
             host,
+            is_alias: settings.host_key_alias.is_some(),
             strict: settings.strict,
             file: settings.user_known_hosts.first().cloned(),
             hashed: settings.hash_known_hosts,
@@ -97,6 +100,7 @@ impl HostKeys {
                 host: self.host.clone(),
                 key: described(key),
                 file: self.file.clone(),
+                is_alias: self.is_alias,
             });
         }
         let Some(file) = &self.file else {
@@ -108,7 +112,16 @@ impl HostKeys {
                 file: file.clone(),
                 source,
             }
-        })
+        })?;
+        if self.strict == Strict::AcceptNew {
+            prompt.note(&format!(
+                "Warning: the key of {}, {}, was not known; it is now, in {}",
+                self.host,
+                described(key),
+                file.display()
+            ));
+        }
+        Ok(())
     }
 
     /// As ssh asks: the fingerprint is an answer as well.

@@ -87,7 +87,34 @@ fn public_part(path: &Path) -> Option<PublicKey> {
         let key = PrivateKey::from_openssh(&text).ok()?;
         Some(key.public_key().clone())
     };
-    of_key().or_else(|| load_public_key(beside).ok())
+    // What is named may be a public key itself, whose private one only the agent has.
+    of_key()
+        .or_else(|| load_public_key(path).ok())
+        .or_else(|| load_public_key(beside).ok())
+}
+
+/// Why a file is not read as a private key, though it is there.
+pub(super) fn unfit(path: &Path) -> Option<&'static str> {
+    if load_public_key(path).is_ok() {
+        Some("a public key, whose private one the agent does not hold")
+    } else if is_open_to_others(path) {
+        Some("which others may read: chmod 600")
+    } else {
+        None
+    }
+}
+
+/// As ssh has it: of somebody's own files alone.
+#[cfg(unix)]
+fn is_open_to_others(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let ours = rustix::process::getuid().as_raw();
+    fs::metadata(path).is_ok_and(|file| file.uid() == ours && file.mode() & 0o077 != 0)
+}
+
+#[cfg(windows)]
+fn is_open_to_others(_: &Path) -> bool {
+    false
 }
 
 /// CertificateFile, or what ssh-keygen leaves beside the key.

@@ -125,6 +125,18 @@ pub struct Ran {
     pub code: Option<u32>,
 }
 
+impl Ran {
+    /// Why it failed, as far as it says.
+    #[must_use]
+    pub fn why(&self) -> String {
+        match (self.stderr.trim(), self.code) {
+            ("", Some(code)) => format!("exit code {code}"),
+            ("", None) => "a signal ended it".to_owned(),
+            (words, _) => words.to_owned(),
+        }
+    }
+}
+
 /// A node that let us in.
 pub struct Connection {
     link: Link,
@@ -162,6 +174,7 @@ pub async fn connect_by(
 ) -> Result<Connection, Error> {
     check_name(&host.name)?;
     check_name(&host.address)?;
+    options.user.as_deref().map_or(Ok(()), check_user)?;
     let prompt = Prompt::new(options.may_prompt, report);
     let (link, user) = match &options.command {
         Some(command) => {
@@ -294,9 +307,42 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
 }
 
+/// A user goes to programs as a word, or a part of one, and ssh_config(5) may put it into a shell's line.
+/// What else there is, such as `DOMAIN\user` and `user+tag`, somebody is called.
+fn check_user(name: &str) -> Result<(), Error> {
+    let bad = |c: char| c.is_control() || c.is_whitespace() || "'`\";&<>|(){}".contains(c);
+    match !name.is_empty() && !name.starts_with('-') && !name.ends_with('\\') && !name.contains(bad)
+    {
+        true => Ok(()),
+        false => Err(Error::User(name.to_owned())),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn users_are_no_options_and_no_commands() {
+        for name in ["root", "me@example.org", "CORP\\me", "a+b", "svc$", "größe"] {
+            assert!(check_user(name).is_ok(), "{name}");
+        }
+        for name in [
+            "",
+            "-oProxyCommand=x",
+            "-l",
+            "a b",
+            "a;b",
+            "$(id)",
+            "`id`",
+            "a|b",
+            "a\\",
+            "a\n",
+            "'a'",
+        ] {
+            assert!(check_user(name).is_err(), "{name:?}");
+        }
+    }
 
     #[test]
     fn names_are_words_of_no_shell() {

@@ -34,6 +34,11 @@ impl Prompt {
         self.may
     }
 
+    /// Tells the user something.
+    pub(super) fn note(&self, text: &str) {
+        self.pause.note(text);
+    }
+
     /// Asks a question whose answer is seen.
     ///
     /// # Errors

@@ -114,7 +114,10 @@ async fn open(
         });
         match client.await {
             Ok(client) => client.forward(&via, settings).await,
-            Err(error) => Err(Error::Shared(error.clone())),
+            Err(source) => Err(Error::Via {
+                via: via.place(),
+                source: source.clone(),
+            }),
         }
     });
     let channel = opened.await.unwrap_or_else(|| {
