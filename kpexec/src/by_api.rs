@@ -1,6 +1,8 @@
 //! A run through the API server: it says where the pod is, and its exec leads to the agent there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::aftermath::{self, End};
 use crate::agent::{self, Agent};
@@ -65,7 +67,7 @@ pub async fn find(
     let each = patience.map(|patience| patience.each);
     let cluster = Cluster::new(access, bounded(request.request_timeout, each))?;
     if let Some(patience) = patience {
-        cluster.decide_within(patience.all.saturating_sub(begun.elapsed()));
+        cluster.decide_within(patience.all, begun);
     }
     trace.step(|| format!("the cluster is {}", cluster.host()));
     let Sought { named, namespace } = sought;

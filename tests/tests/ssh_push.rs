@@ -446,9 +446,14 @@ fn who_talks_at_once_does_not_hold_up_the_removal() {
     let rm = "/usr/local/sbin/rm";
     node.write(rm, "#!/bin/sh\nsleep 2\nexec /usr/bin/rm \"$@\"\n");
     node.command(["chmod", "755", rm]).ok();
-    // Each line is a message of its own: more of them than anybody keeps unread.
-    let script = "for i in $(seq 600); do echo $i; sleep 0.002; done";
-    let output = pushed(&bed, "root", &["sh", "-c", script]).run();
+    // Each line is a message of its own: more of them than anybody keeps unread. And it is a word that a
+    // shell passes on as it is, or the command would not begin by itself.
+    let script = "#!/bin/sh\nfor i in $(seq 600); do echo $i; sleep 0.002; done\n";
+    let make = "cat >/tmp/talk; chmod 755 /tmp/talk";
+    let push = push();
+    let words = [&push, "-i", "web", "--", "sh", "-c", make];
+    bed.kpexec(words).stdin(script).ok();
+    let output = pushed(&bed, "root", &["/tmp/talk"]).run();
     assert_eq!((output.code, output.err()), (0, String::new()), "{output}");
     let counted = (1..=600).map(|number| format!("{number}\n"));
     assert_eq!(output.out(), counted.collect::<String>());

@@ -18,6 +18,7 @@ use kube::Client;
 use kube::client::Body;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::config::Access;
 use patience::Patience;
@@ -95,9 +96,9 @@ impl Cluster {
         &self.host
     }
 
-    /// From now on all answers together may take so long, until that is [`Cluster::decided`].
-    pub fn decide_within(&self, limit: Duration) {
-        self.patience.begin(limit);
+    /// From then on all answers together may take so long, until that is [`Cluster::decided`].
+    pub fn decide_within(&self, limit: Duration, begun: Instant) {
+        self.patience.begin(limit, begun);
     }
 
     /// What is waited for is not the server: it has all its time again.

@@ -16,16 +16,16 @@ struct Limit {
 }
 
 impl Patience {
-    /// From now on all answers together may take so long.
-    pub(super) fn begin(&self, all: Duration) {
-        let until = Instant::now() + all;
+    /// From then on all answers together may take so long.
+    pub(super) fn begin(&self, all: Duration, begun: Instant) {
+        let until = begun + all;
         self.set(Some(Limit { all, until }));
     }
 
     /// What was waited for was something else: the server has all its time again.
     pub(super) fn renew(&self) {
         if let Some(limit) = self.get() {
-            self.begin(limit.all);
+            self.begin(limit.all, Instant::now());
         }
     }
 
@@ -63,8 +63,10 @@ mod tests {
         let patience = Patience::default();
         patience.renew();
         assert_eq!(patience.left(), None);
-        patience.begin(5 * SECOND);
-        tokio::time::advance(3 * SECOND).await;
+        let begun = Instant::now();
+        tokio::time::advance(SECOND).await;
+        patience.begin(5 * SECOND, begun);
+        tokio::time::advance(2 * SECOND).await;
         let same = patience.clone();
         assert_eq!(same.left(), Some((5 * SECOND, 2 * SECOND)));
         tokio::time::advance(3 * SECOND).await;
