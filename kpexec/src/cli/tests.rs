@@ -86,10 +86,13 @@ fn what_is_missing_is_told() {
 
 #[test]
 fn a_node_is_a_host_and_reached_by_ssh() {
-    let told = |node: &str, way: &str| error(&[way, node, "web", "--", "id"]);
-    assert!(told("--node=n", "--ssh=never").contains("--ssh=never forbids"));
+    let refused = |way: &str, node: &str| match read(&[way, node, "web", "--", "id"]).unwrap() {
+        Invocation::Exec(exec) => exec.into_request(&Caller::default()).unwrap_err(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused("--ssh=never", "--node=n"), Error::NodeWithoutSsh);
     for node in ["--node=me@10.0.0.1:2222", "--node=[fe80::1]:2222"] {
-        assert!(told(node, "--ssh").contains("--ssh-port 2222"), "{node}");
+        assert_eq!(refused("--ssh", node), Error::NodePort { port: 2222 });
     }
     for node in ["--node=me@10.0.0.1", "--node=fe80::1", "--node=[fe80::1]"] {
         let made = request(&["--ssh", node, "web", "--", "id"], &Caller::default());
