@@ -342,8 +342,13 @@ mod tests {
         let state = format!("/proc/{}/stat", pid.trim());
         // Killed; whether it was waited for by now is tokio's.
         let is_gone = || std::fs::read_to_string(&state).map_or(true, |stat| stat.contains(") Z "));
-        while !is_gone() {
-            sleep(Duration::from_millis(10)).await;
-        }
+        let ended = async {
+            while !is_gone() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        // Much sooner than it would end by itself.
+        let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
+        assert!(ended.is_ok(), "it still runs");
     }
 }
