@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kpexec_tests::ssh::Sshd;
 use kpexec_tests::{Cmd, SshBed, eventually};
@@ -240,5 +240,48 @@ fn a_connection_that_is_cut_is_told_of() {
     let output = client.wait();
     assert_eq!(output.code, 255, "{output}");
     assert!(output.err().contains("was lost: "), "{output}");
+    eventually("nothing of it runs", || count() == 0);
+}
+
+/// Whoever types on a dead line is told so, and need not wait for the lease; what is typed on one that
+/// comes back goes where it was to go.
+#[test]
+fn a_terminal_on_a_dead_line_can_be_left() {
+    let time = "51004";
+    let bed = SshBed::new();
+    let count = || bed.shop.node.find(&["sleep", time]).len();
+    let words = ["-it", "--lease=20s", "web", "--", "sh"];
+    let mut pty = bed.kpexec(words).pty();
+    pty.wait_for("# ");
+    // No key of ours as long as all is well.
+    pty.write("~.\recho $((7*6))\r");
+    pty.wait_for("~.: not found");
+    pty.wait_for("\r\n42\r\n");
+    bed.network.cut(bed.address);
+    pty.write("echo $((6*9))\r");
+    pty.wait_for(
+        "has not answered for 5s; ~. gives the connection up, else that is done after 20s",
+    );
+    bed.network.mend(bed.address);
+    pty.wait_for("answers again");
+    pty.wait_for("\r\n54\r\n");
+
+    pty.write(format!("clear; sleep {time}\r"));
+    eventually("the command runs", || count() == 1);
+    bed.network.cut(bed.address);
+    pty.write("x");
+    pty.wait_until(|screen| screen.contains("; ~. gives"));
+    let begun = Instant::now();
+    pty.write("~");
+    pty.write(".");
+    pty.wait_for("was lost: it was given up after ");
+    assert_eq!(pty.wait(), 255);
+    let lasted = begun.elapsed();
+    assert!(
+        lasted < Duration::from_secs(10),
+        "as long as the lease: {lasted:?}"
+    );
+    assert!(!pty.is_raw());
+    // Nobody tells the node: the lease ends the command there.
     eventually("nothing of it runs", || count() == 0);
 }

@@ -16,6 +16,7 @@ use super::outbox::Outbox;
 use super::output::{Outputs, Written};
 use super::pulse::Pulse;
 use super::signals::{self, Event, Signals};
+use super::silence::{self, Silence, Step};
 use super::terminal::{self, Terminal};
 use super::{Ending, Error, Options, Streams};
 use crate::stderr::say;
@@ -61,6 +62,7 @@ pub(super) struct Session {
     /// Signals for the command that came before Hello, and end nobody's waiting for it.
     early: Vec<Signal>,
     interrupted: Option<Instant>,
+    silence: Silence,
 }
 
 impl Session {
@@ -88,6 +90,7 @@ impl Session {
             signals,
             early: Vec::new(),
             interrupted: None,
+            silence: Silence::default(),
         }
     }
 
@@ -160,7 +163,13 @@ impl Session {
     pub(super) async fn serve(&mut self) -> Result<Ending, Error> {
         let mut ticks = interval(self.pulse.interval());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = interval(silence::INTERVAL);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if self.send() {
+                // A key is on its way before everything else is looked at.
+                yield_now().await;
+            }
             let outgoing = self.outgoing.clone();
             let has_room = async {
                 match &outgoing {
@@ -184,15 +193,11 @@ impl Session {
                     }
                 }
                 room = has_room, if self.outbox.is_sendable() => match room {
-                    Ok(room) => {
-                        room.send(self.outbox.next());
-                        // A key is on its way before everything else is looked at.
-                        yield_now().await;
-                    }
+                    Ok(room) => room.send(self.outbox.next()),
                     // Why is for the reader to say.
                     Err(_) => self.outgoing = None,
                 },
-                chunk = next_input, if self.outbox.takes_input() => self.took_input(chunk),
+                chunk = next_input, if self.outbox.takes_input() => self.took_input(chunk)?,
                 written = self.outputs.written.recv() => {
                     if let Some(ending) = written.map(|w| self.wrote(w)).transpose()?.flatten() {
                         return Ok(ending);
@@ -211,8 +216,21 @@ impl Session {
                     }
                     self.ping();
                 }
+                _ = looks.tick(), if self.silence.may_be() => self.look_at_silence(),
             }
         }
+    }
+
+    /// Sends what there is room for; whether there was anything.
+    fn send(&mut self) -> bool {
+        let mut has_sent = false;
+        while self.outbox.is_sendable()
+            && let Some(Ok(room)) = self.outgoing.as_ref().map(mpsc::Sender::try_reserve)
+        {
+            room.send(self.outbox.next());
+            has_sent = true;
+        }
+        has_sent
     }
 
     /// Writes what has come, says goodbye, and restores the terminal.
@@ -258,12 +276,46 @@ impl Session {
         }
     }
 
-    fn took_input(&mut self, chunk: Option<io::Result<Bytes>>) {
+    fn took_input(&mut self, chunk: Option<io::Result<Bytes>>) -> Result<(), Error> {
+        if let (Some(Ok(keys)), true) = (&chunk, self.terminal.is_some())
+            && self.silence.typed(keys)
+        {
+            let reason = format!("it was given up after {}", self.silent_for());
+            return Err(self.lost(Some(reason)));
+        }
         if !matches!(chunk, Some(Ok(_))) {
             self.input = None;
         }
         if let Some(error) = self.outbox.take_input(chunk) {
             self.tell(&format!("kpexec: cannot read stdin any more: {error}"));
+        }
+        Ok(())
+    }
+
+    /// Whoever types and sees nothing is told why.
+    fn look_at_silence(&mut self) {
+        match self.silence.step() {
+            Step::Wait => {}
+            Step::Ask => self.ping(),
+            Step::Tell => self.tell(&format!(
+                "kpexec: node {} has not answered for {}; ~. gives the connection up, else that is done \
+                 after {}",
+                self.options.node,
+                self.silent_for(),
+                humantime::format_duration(self.pulse.lease),
+            )),
+        }
+    }
+
+    fn silent_for(&self) -> humantime::FormattedDuration {
+        humantime::format_duration(Duration::from_secs(self.silence.length().as_secs()))
+    }
+
+    /// Something came.
+    pub(super) fn hear(&mut self) {
+        self.pulse.hear();
+        if self.silence.ends() {
+            self.tell(&format!("kpexec: node {} answers again", self.options.node));
         }
     }
 
@@ -326,6 +378,7 @@ impl Session {
             self.resize();
         }
         self.pulse.hear();
+        self.silence.ends();
         self.ping();
     }
 }

@@ -11,7 +11,9 @@ use crate::transport::Incoming;
 impl Session {
     /// Takes what came; the Exit, if that is it.
     pub(super) fn receive(&mut self, item: Option<Incoming>) -> Result<Option<Exit>, Error> {
-        self.pulse.hear();
+        if let Some(Incoming::Stream(_) | Incoming::Diagnostics(_)) = item {
+            self.hear();
+        }
         match item {
             Some(Incoming::Stream(bytes)) => self.decode(&bytes),
             Some(Incoming::Diagnostics(bytes)) => {

@@ -20,6 +20,7 @@ mod pulse;
 #[cfg(target_os = "linux")]
 mod reopened;
 mod signals;
+mod silence;
 mod terminal;
 #[cfg(test)]
 mod tests;
