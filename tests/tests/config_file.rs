@@ -33,6 +33,9 @@ fn every_value_has_its_origin() {
     assert_eq!(shown(show(), "request-timeout"), ["5s", "default"]);
     let set = show().env("KPEXEC_LEASE", "9s");
     assert_eq!(shown(set, "lease"), ["9s", "KPEXEC_LEASE"]);
+    let typo = show().env("KPEXEC_LEESE", "9s").run();
+    let told = "kpexec: the environment's KPEXEC_LEESE sets nothing; did you mean KPEXEC_LEASE?\n";
+    assert_eq!((typo.code, typo.err().as_str()), (0, told), "{typo}");
     let words = ["config", "show", "-o", "json", "--lease=1m"];
     let flag = kpexec(&node, &words).env("KPEXEC_LEASE", "9s");
     assert_eq!(shown(flag, "lease"), ["1m", "--lease"]);

@@ -128,8 +128,8 @@ mod tests {
             origin: Origin::File("c.toml".into(), 7),
         };
         Settings {
-            file: None,
             values: vec![value],
+            ..Settings::default()
         }
     }
 

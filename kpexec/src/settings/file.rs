@@ -6,10 +6,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{Error, KEYS, Key, Origin, Value, at};
-
-/// How much two words have in common if one is taken for the other, between 0 and 1.
-const ALIKE: f64 = 0.7;
+use super::{Error, Key, Origin, Value, at};
 
 /// What a file says. One that is not there says nothing, unless it `must` be.
 pub(super) fn read(path: &Path, must: bool) -> Result<Vec<Value>, Error> {
@@ -46,7 +43,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Value>, Error> {
         let key = Key::named(name).ok_or_else(|| Error::Unknown {
             place: at(path, line),
             name: name.to_string(),
-            nearest: nearest(name),
+            nearest: Key::nearest(name).map(|key| key.name),
         })?;
         let words = words(value.get_ref()).map_err(|found| Error::Form {
             place: at(path, line),
@@ -80,13 +77,6 @@ fn words(value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
         DeValue::Array(all) => all.iter().map(|value| word(value.get_ref())).collect(),
         value => Ok(vec![word(value)?]),
     }
-}
-
-fn nearest(name: &str) -> Option<&'static str> {
-    let likeness = |key: &Key| strsim::jaro_winkler(name, key.name);
-    let all = KEYS.iter().map(|key| (likeness(key), key.name));
-    let (likeness, nearest) = all.max_by(|one, other| one.0.total_cmp(&other.0))?;
-    (likeness > ALIKE).then_some(nearest)
 }
 
 #[cfg(test)]

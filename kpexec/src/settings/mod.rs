@@ -19,6 +19,12 @@ pub use error::Error;
 pub use folders::Folders;
 pub use show::show;
 
+/// What the names of all variables begin with.
+const PREFIX: &str = "KPEXEC_";
+
+/// How much two words have in common if one is taken for the other, between 0 and 1.
+const ALIKE: f64 = 0.7;
+
 /// Names the file that is read in the place of the usual one.
 const FILE: &str = "KPEXEC_CONFIG";
 
@@ -62,10 +68,18 @@ impl Key {
         KEYS.iter().find(|key| key.name == name)
     }
 
+    /// The one whose name is most like this.
+    fn nearest(name: &str) -> Option<&'static Self> {
+        let likeness = |key: &Self| strsim::jaro_winkler(name, key.name);
+        let all = KEYS.iter().map(|key| (likeness(key), key));
+        let (likeness, nearest) = all.max_by(|one, other| one.0.total_cmp(&other.0))?;
+        (likeness > ALIKE).then_some(nearest)
+    }
+
     /// Its variable in the environment.
     #[must_use]
     pub fn variable(&self) -> String {
-        format!("KPEXEC_{}", self.name.replace('-', "_").to_uppercase())
+        format!("{PREFIX}{}", self.name.replace('-', "_").to_uppercase())
     }
 }
 
@@ -99,6 +113,8 @@ pub struct Settings {
     /// The file, whether it is there or not; none where nobody has a home directory.
     pub file: Option<PathBuf>,
     values: Vec<Value>,
+    /// Variables that look like a setting's.
+    strange: Vec<String>,
 }
 
 impl Settings {
@@ -134,7 +150,13 @@ impl Settings {
                 origin: Origin::Environment,
             });
         }
-        Ok(Self { file, values })
+        let names = environment.iter().filter_map(|(name, _)| name.to_str());
+        let strange = names.filter(|name| name.starts_with(PREFIX) && !is_ours(name));
+        Ok(Self {
+            file,
+            values,
+            strange: strange.map(str::to_owned).collect(),
+        })
     }
 
     /// Whether nothing is said.
@@ -158,6 +180,11 @@ impl Value {
             _ => self.key.variable(),
         }
     }
+}
+
+/// Whether a variable means something to us.
+fn is_ours(variable: &str) -> bool {
+    variable == FILE || KEYS.iter().any(|key| key.variable() == variable)
 }
 
 /// A line of a file, as compilers name it.

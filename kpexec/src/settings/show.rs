@@ -4,8 +4,9 @@ use std::io;
 
 use serde::Serialize;
 
-use super::{Origin, Settings, ShowArgs, Value, at};
+use super::{Key, Origin, PREFIX, Settings, ShowArgs, Value, at};
 use crate::listing::{self, Table};
+use crate::stderr::{printable, say};
 
 #[derive(Serialize)]
 struct Shown {
@@ -42,7 +43,23 @@ pub fn show(settings: &Settings, args: ShowArgs) -> io::Result<()> {
             .map(|path| path.display().to_string()),
         settings: rows.collect(),
     };
+    for variable in &settings.strange {
+        say(strange(variable));
+    }
     listing::print(args.output, &shown, || shown.text())
+}
+
+/// What somebody has to know who believes that this variable sets something.
+fn strange(variable: &str) -> String {
+    let name = variable.trim_start_matches(PREFIX).to_lowercase();
+    let nearest = Key::nearest(&name.replace('_', "-"));
+    let nearest = nearest.map_or_else(String::new, |key| {
+        format!("; did you mean {}?", key.variable())
+    });
+    format!(
+        "kpexec: the environment's {} sets nothing{nearest}",
+        printable(variable)
+    )
 }
 
 impl Row {
