@@ -154,10 +154,23 @@ fn certificates_of_hosts_and_users_hold() {
     drop(running);
     let running = sshd("somebody-else");
     refused(&run().run(), &["certificate", "another host's"]);
+    // As with ssh, its key may be known all the same, or become so.
+    let known = format!("@cert-authority * {authority}\n");
+    let own = running.host_key();
+    bed.know(&format!("{known}{address} {own}\n"));
+    assert_eq!(run().ok(), "web");
+    bed.know(&known);
+    let mut pty = run().pty();
+    pty.wait_for("does not hold: it is another host's\r\n");
+    pty.wait_for("(yes, no or its fingerprint) ");
+    pty.write("yes\r");
+    pty.wait_for("web\r\n");
+    assert_eq!(pty.wait(), 0);
+    assert!(laptop.read(KNOWN_HOSTS).ends_with(&format!("{own}\n")));
     drop(running);
     let running = sshd(&address);
     bed.know(&format!(
-        "@cert-authority * {authority}\n@revoked * {authority}\n"
+        "@cert-authority * {authority}\n@revoked * {authority}\n{address} {own}\n"
     ));
     refused(&run().run(), &["revoked"]);
 

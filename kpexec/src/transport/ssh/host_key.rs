@@ -74,7 +74,18 @@ impl HostKeys {
             });
         }
         if let Some(certificate) = shown.certificate() {
-            return self.check_certificate(certificate);
+            let Some(why) = self.fault_of(certificate)? else {
+                return Ok(());
+            };
+            // As ssh: a certificate that does not hold is a key, which may be known all the same.
+            match verdict {
+                Verdict::Its => {}
+                Verdict::Unknown if self.may_meet(prompt) => {
+                    let host = &self.host;
+                    prompt.note(&format!("The certificate of {host} does not hold: {why}"));
+                }
+                _ => return Err(self.bad_certificate(why)),
+            }
         }
         match verdict {
             Verdict::Its | Verdict::Revoked(_) => Ok(()),
@@ -88,14 +99,20 @@ impl HostKeys {
         }
     }
 
+    /// Whether a key that nobody knows may become known.
+    fn may_meet(&self, prompt: &Prompt) -> bool {
+        match self.strict {
+            Strict::AcceptNew => true,
+            Strict::Ask => prompt.may(),
+            Strict::Yes => false,
+        }
+    }
+
     /// A host that nobody has met.
     async fn meet(&self, key: &PublicKey, prompt: &Prompt) -> Result<(), Error> {
-        let may = match self.strict {
-            Strict::AcceptNew => true,
-            Strict::Ask if prompt.may() => self.asked(key, prompt).await?,
-            Strict::Ask | Strict::Yes => false,
-        };
-        if !may {
+        let is_met = self.may_meet(prompt)
+            && (self.strict == Strict::AcceptNew || self.asked(key, prompt).await?);
+        if !is_met {
             return Err(Error::UnknownKey {
                 host: self.host.clone(),
                 key: described(key),
@@ -142,37 +159,43 @@ impl HostKeys {
         }
     }
 
-    /// PROTOCOL.certkeys of OpenSSH.
-    fn check_certificate(&self, certificate: &Certificate) -> Result<(), Error> {
+    /// Why a certificate does not hold (PROTOCOL.certkeys of OpenSSH), if it does not.
+    ///
+    /// # Errors
+    /// When its authority is revoked: its word is as bad as none at all.
+    fn fault_of(&self, certificate: &Certificate) -> Result<Option<&'static str>, Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |time| time.as_secs());
-        let is_revoked = |key: PublicKey| matches!(self.known.judge(&key), Verdict::Revoked(_));
         let authorities = self.known.authorities().iter();
         let trusted: Vec<_> = authorities
             .map(|key| key.fingerprint(HashAlg::Sha256))
             .collect();
         let signer = PublicKey::new(certificate.signature_key().clone(), "");
-        let why = if !trusted.contains(&signer.fingerprint(HashAlg::Sha256)) {
-            "no @cert-authority of known_hosts has signed it"
-        } else if is_revoked(signer) {
-            "the key that has signed it is revoked"
+        if matches!(self.known.judge(&signer), Verdict::Revoked(_)) {
+            return Err(self.bad_certificate("the key that has signed it is revoked"));
+        }
+        Ok(if !trusted.contains(&signer.fingerprint(HashAlg::Sha256)) {
+            Some("no @cert-authority of known_hosts has signed it")
         } else if certificate.cert_type() != CertType::Host {
-            "it is a user's"
+            Some("it is a user's")
         } else if !certificate.critical_options().is_empty() {
-            "it has critical options, and hosts have none"
+            Some("it has critical options, and hosts have none")
         } else if !self.is_named_by(certificate) {
-            "it is another host's"
+            Some("it is another host's")
         } else if now < certificate.valid_after() || now >= certificate.valid_before() {
-            "it is not valid yet, or not any more"
+            Some("it is not valid yet, or not any more")
         } else if certificate.validate_at(now, &trusted).is_err() {
-            "its signature is wrong"
+            Some("its signature is wrong")
         } else {
-            return Ok(());
-        };
-        Err(Error::Certificate {
+            None
+        })
+    }
+
+    fn bad_certificate(&self, why: &'static str) -> Error {
+        Error::Certificate {
             host: self.host.clone(),
             why,
-        })
+        }
     }
 
     fn is_named_by(&self, certificate: &Certificate) -> bool {
