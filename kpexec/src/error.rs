@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::io;
 
-use cnsenter_protocol::exit::NOTHING_RAN;
+use cnsenter_protocol::Signal;
+use cnsenter_protocol::exit::{self, NOTHING_RAN};
 
 use crate::program::Program;
 use crate::stderr::{chain, printable, say};
@@ -83,6 +84,11 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Session(error) => error.exit_code(),
+            Self::Ssh(error) | Self::Search(search::Error::Unanswered(error))
+                if error.is_interrupted() =>
+            {
+                exit::of_signal(Signal::Int.number())
+            }
             // Asked for help: that is no failure.
             Self::Usage(error) if !error.use_stderr() => 0,
             _ => NOTHING_RAN,

@@ -31,6 +31,7 @@ pub struct Report {
 struct Line {
     text: String,
     is_shown: bool,
+    has_asked: bool,
 }
 
 impl Report {
@@ -70,6 +71,12 @@ impl Report {
     /// A line on stderr.
     pub fn say(&self, text: impl Display) {
         self.line().say(text);
+    }
+
+    /// Whether the user was asked something meanwhile.
+    #[must_use]
+    pub fn has_asked(&self) -> bool {
+        self.line().has_asked
     }
 
     /// For whoever asks the user something meanwhile.
@@ -114,6 +121,7 @@ impl Pause {
             timer.abort();
         }
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.has_asked = true;
         if std::mem::take(&mut line.is_shown) {
             draw("");
         }

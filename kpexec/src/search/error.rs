@@ -1,6 +1,7 @@
 //! Why a pod is not found without the API server.
 
 use crate::stderr::printable;
+use crate::transport::ssh;
 
 /// How many nodes a message names before it only counts the others.
 const NODES: usize = 5;
@@ -48,6 +49,23 @@ pub enum Error {
         /// Those that run.
         all: String,
     },
+    /// The one that is meant if nobody names one does not run.
+    #[error(
+        "container {container} of pod {pod} does not run on {node}, and is the one that is meant without -c"
+    )]
+    NotRunning {
+        /// The name.
+        container: String,
+        /// The pod.
+        pod: String,
+        /// Its node.
+        node: String,
+        /// Those that run.
+        all: String,
+    },
+    /// The user, who was asked for something, does not want to go on.
+    #[error(transparent)]
+    Unanswered(ssh::Error),
     /// Which one is first, the API server alone knows.
     #[error(
         "pod {pod} has several containers, and only the API server knows which of them is its first: \
@@ -103,7 +121,10 @@ impl Error {
             Self::Nameless(_) => "name a pod",
             Self::NotFound { .. } => "--node HOST names the pod's node, if that is none of these",
             Self::Several { .. } => "--node HOST says which is meant",
-            Self::NoContainer { .. } => return None,
+            Self::NotRunning { all, .. } => {
+                return Some(format!("-c NAME enters another one; there are: {all}"));
+            }
+            Self::NoContainer { .. } | Self::Unanswered(_) => return None,
             Self::Which { .. } => "-c NAME says which",
         };
         Some(hint.to_owned())

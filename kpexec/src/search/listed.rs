@@ -53,15 +53,28 @@ pub(super) fn words(namespace: &str, names: &Names) -> Vec<String> {
     words
 }
 
+/// What cnsenter has listed. Login scripts may have said something before it, and after it.
+fn rows(text: &[u8]) -> Result<Vec<Row>, serde_json::Error> {
+    let begins = |at: usize| text[at] == b'[' && (at == 0 || text[at - 1] == b'\n');
+    let read = |at: usize| {
+        let mut values = serde_json::Deserializer::from_slice(&text[at..]).into_iter();
+        values.next().and_then(Result::ok)
+    };
+    let mut all = (0..text.len()).rev().filter(|&at| begins(at));
+    match all.find_map(read) {
+        Some(rows) => Ok(rows),
+        None => serde_json::from_slice(text),
+    }
+}
+
 /// The pods that are meant, by name.
 pub(super) fn read(
     text: &[u8],
     namespace: &str,
     names: &Names,
 ) -> Result<Vec<Pod>, serde_json::Error> {
-    let rows: Vec<Row> = serde_json::from_slice(text)?;
     let mut pods: BTreeMap<(String, String), (Option<String>, Vec<Container>)> = BTreeMap::new();
-    for row in rows {
+    for row in rows(text)? {
         let Some(pod) = row.pod else { continue };
         if row.sandbox || row.state != "running" {
             continue;
@@ -127,5 +140,11 @@ mod tests {
         let names: Vec<_> = pods.iter().map(|pod| pod.name.as_str()).collect();
         assert_eq!(names, ["web-0", "web-1"]);
         assert!(read(b"cnsenter: what?", "shop", &set).is_err());
+        let noisy = format!(
+            "[motd] Welcome\n{}\n[logout]\nbye",
+            TEXT.replace("\n        ", "\n  ")
+        );
+        assert_eq!(read(noisy.as_bytes(), "shop", &set).unwrap(), pods);
+        assert!(read(b"[motd]\n[", "shop", &set).is_err());
     }
 }

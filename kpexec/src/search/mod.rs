@@ -11,7 +11,7 @@ mod race;
 use std::collections::BTreeSet;
 
 use cnsenter_protocol::Target;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 pub use error::Error;
 
@@ -72,10 +72,18 @@ pub async fn find(
         report,
     };
     let mut answered = Vec::new();
-    if let Some(place) = search.where_it_was(&mut answered).await {
+    if let Some(place) = search.where_it_was(&mut answered).await? {
         return search.choose(place);
     }
     search.everywhere(answered).await
+}
+
+/// Why a node does not say what it has.
+enum Silence {
+    /// The user was asked, and does not want to answer.
+    Unanswered(ssh::Error),
+    /// In words.
+    Because(String),
 }
 
 struct Search<'a> {
@@ -86,9 +94,22 @@ struct Search<'a> {
     report: &'a Report,
 }
 
+impl Silence {
+    fn of(error: ssh::Error) -> Self {
+        match error {
+            error if error.is_unanswered() => Self::Unanswered(error),
+            ssh::Error::NoCnsenter { host } => Self::Because(format!(
+                "cnsenter is not installed there, and nothing is sent while looking; if the pod is \
+                 there: --node {host} --push"
+            )),
+            error => Self::Because(chain(&error)),
+        }
+    }
+}
+
 impl Search<'_> {
     /// Looks where earlier runs have seen it. Nodes that answer and do not have it are `answered`.
-    async fn where_it_was(&self, answered: &mut Vec<String>) -> Option<Place> {
+    async fn where_it_was(&self, answered: &mut Vec<String>) -> Result<Option<Place>, Error> {
         for pod in self.remembered() {
             let Remembered {
                 name, node, seen, ..
@@ -100,20 +121,36 @@ impl Search<'_> {
             self.report.step(format_args!("asking {node}…"));
             let names = Names::pod(name);
             let asked = self.ask(self.host(node), &names, &self.by.options);
-            match timeout(LIMIT, asked).await {
-                Ok(Ok(Some(place))) => return Some(place),
-                Ok(Ok(None)) => {
+            match self.in_time(asked).await {
+                Some(Ok(Some(place))) => return Ok(Some(place)),
+                Some(Ok(None)) => {
                     self.report.note(&format!("It is not on {node} any more"));
                     // Of an object other pods may be there.
                     if self.wanted.named.is_pod() {
                         answered.push(node.clone());
                     }
                 }
-                Ok(Err(why)) => self.report.note(&format!("{node} does not say: {why}")),
-                Err(_) => self.report.note(&format!("{node} does not answer")),
+                Some(Err(Silence::Unanswered(error))) => return Err(Error::Unanswered(error)),
+                Some(Err(Silence::Because(why))) => {
+                    self.report.note(&format!("{node} does not say: {why}"));
+                }
+                None => self.report.note(&format!("{node} does not answer")),
             }
         }
-        None
+        Ok(None)
+    }
+
+    /// What comes of it, if that is soon. Whoever is asked for a password has all the time to find it.
+    async fn in_time<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => return Some(done),
+            () = sleep(LIMIT) => {}
+        }
+        match self.report.has_asked() {
+            true => Some(work.await),
+            false => None,
+        }
     }
 
     fn remembered(&self) -> Vec<&Remembered> {
@@ -171,9 +208,10 @@ impl Search<'_> {
         if places.is_empty() {
             without.extend(answered);
             without.sort();
-            let reason = |why: Option<String>| {
-                let limit = humantime::format_duration(LIMIT);
-                why.unwrap_or_else(|| format!("no answer within {limit}"))
+            let reason = |why: Option<Silence>| match why {
+                Some(Silence::Because(why)) => why,
+                Some(Silence::Unanswered(error)) => chain(&error),
+                None => format!("no answer within {}", humantime::format_duration(LIMIT)),
             };
             let silent = silent.into_iter();
             return Err(Error::NotFound {
@@ -202,23 +240,19 @@ impl Search<'_> {
         host: Host,
         names: &Names,
         options: &ssh::Options,
-    ) -> Result<Option<Place>, String> {
+    ) -> Result<Option<Place>, Silence> {
         let namespace = self.wanted.namespace;
         let words = listed::words(namespace, names);
         let connected = ssh::connect_by(&self.ways, &host, options, self.report).await;
-        let mut connection = connected.map_err(|error| chain(&error))?;
-        let ran = connection.run(&words).await.map_err(|error| match error {
-            ssh::Error::NoCnsenter { host } => format!(
-                "cnsenter is not installed there, and nothing is sent while looking; if the pod is \
-                 there: --node {host} --push"
-            ),
-            error => chain(&error),
-        })?;
+        let mut connection = connected.map_err(Silence::of)?;
+        let ran = connection.run(&words).await.map_err(Silence::of)?;
         if ran.code != Some(0) {
-            return Err(format!("cnsenter ls failed there: {}", ran.why()));
+            let why = format!("cnsenter ls failed there: {}", ran.why());
+            return Err(Silence::Because(why));
         }
-        let pods = listed::read(&ran.stdout, namespace, names)
-            .map_err(|error| format!("cnsenter ls gave what cannot be read: {error}"))?;
+        let pods = listed::read(&ran.stdout, namespace, names).map_err(|error| {
+            Silence::Because(format!("cnsenter ls gave what cannot be read: {error}"))
+        })?;
         Ok((!pods.is_empty()).then_some(Place {
             host,
             connection,
@@ -296,14 +330,22 @@ impl Search<'_> {
                 all: all(),
             });
         }
+        // Another one in its place would be somebody else's.
+        let default = |name: &str| {
+            named(name).ok_or_else(|| Error::NotRunning {
+                container: name.to_owned(),
+                pod: pod.name.clone(),
+                node: host.name.clone(),
+                all: all(),
+            })
+        };
         // The annotation may have been changed since: what the node says is younger.
         let annotated = pod.default.as_ref();
-        let annotated = annotated.or_else(|| remembered.and_then(|pod| pod.default.as_ref()));
-        if let Some(container) = annotated.and_then(|name| named(name)) {
-            return Ok(container);
+        if let Some(name) = annotated.or_else(|| remembered.and_then(|pod| pod.default.as_ref())) {
+            return default(name);
         }
-        let first = remembered.and_then(|pod| pod.containers.first());
-        if let Some(container) = first.and_then(|first| named(&first.name)) {
+        if let Some(first) = remembered.and_then(|pod| pod.containers.first()) {
+            let container = default(&first.name)?;
             if pod.containers.len() > 1 {
                 self.report.note(&format!(
                     "Defaulted container {:?} out of: {}",
@@ -314,7 +356,12 @@ impl Search<'_> {
             return Ok(container);
         }
         match &pod.containers[..] {
-            [container] => Ok(container.clone()),
+            [container] => {
+                let name = &container.name;
+                let told = format!("Entering container {name:?}, the only one of it that runs");
+                self.report.note(&told);
+                Ok(container.clone())
+            }
             _ => Err(Error::Which {
                 pod: pod.name.clone(),
                 all: all(),

@@ -11,8 +11,9 @@ use crate::turns::Turns;
 /// How many nodes are asked at once.
 const AT_ONCE: usize = 8;
 
-/// How long a node has to answer.
-pub(super) const LIMIT: Duration = Duration::from_secs(5);
+/// How long a node has to answer: a live one may look long for who logs in, when nothing else answers
+/// it either. One that is dead has no longer than the connection's own limit.
+pub(super) const LIMIT: Duration = Duration::from_secs(15);
 
 /// How long the others that are being asked have once one has answered: two may know.
 const AGREEMENT: Duration = Duration::from_millis(500);
