@@ -1,19 +1,16 @@
 //! `--ssh-command`: a program of the user's own as the way to a node.
 
-#[cfg(unix)]
-use std::env;
 use std::fmt;
-use std::io;
-#[cfg(unix)]
-use std::path::Path;
 use std::process::Stdio;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::super::{QUEUE, stream_of};
+use super::deaf::deaf_to_keys;
 use super::process::{How, Process, Said};
 use super::{Error, Host, Options};
 
@@ -24,6 +21,8 @@ const CHUNK: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Template {
     words: Vec<String>,
+    /// The program may ask the user something.
+    may_prompt: bool,
 }
 
 impl Template {
@@ -65,7 +64,10 @@ impl Template {
         let words = words.iter().map(fill).collect::<Result<Vec<_>, _>>()?;
         match words.is_empty() {
             true => Err(bad("it is empty".to_owned())),
-            false => Ok(Self { words }),
+            false => Ok(Self {
+                words,
+                may_prompt: options.may_prompt,
+            }),
         }
     }
 
@@ -86,6 +88,9 @@ impl Template {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        if !self.may_prompt {
+            keep_from_asking(&mut command);
+        }
         let child = command
             .spawn()
             .map_err(|source| Error::Program { program, source })?;
@@ -99,29 +104,14 @@ impl fmt::Display for Template {
     }
 }
 
-/// Runs a program that a terminal's Ctrl-C does not end: that is kpexec's, which passes it on to the
-/// command. What is ignored stays so through exec (signal(7)).
-///
-/// # Errors
-/// When there is no such program, which a shell would tell in its own way.
-#[cfg(unix)]
-fn deaf_to_keys(program: &str) -> io::Result<Command> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let is_there = match program.contains('/') {
-        true => Path::new(program).exists(),
-        false => env::split_paths(&path).any(|folder| folder.join(program).is_file()),
-    };
-    if !is_there {
-        return Err(io::Error::other("there is no such program"));
-    }
-    let mut command = Command::new("/bin/sh");
-    command.args(["-c", "trap '' INT QUIT; exec \"$@\"", "sh", program]);
-    Ok(command)
-}
-
-#[cfg(windows)]
-fn deaf_to_keys(program: &str) -> io::Result<Command> {
-    Ok(Command::new(program))
+/// Many at once would ask on the same terminal, and take keys that are for the command. OpenSSH asks
+/// the program that is named, which fails; whoever reads the terminal all the same is stopped there (SIGTTIN), and
+/// killed when it is not waited for any more.
+fn keep_from_asking(command: &mut Command) {
+    command.env("SSH_ASKPASS", "false");
+    command.env("SSH_ASKPASS_REQUIRE", "force");
+    #[cfg(unix)]
+    command.process_group(0);
 }
 
 /// A name in braces that is none of ours. What else has braces, as JSON does, is left alone.
@@ -142,7 +132,8 @@ fn attend(mut child: Child) -> Process {
     let (from_process, heard) = mpsc::channel(QUEUE);
     let out = tokio::spawn(read(stdout, from_process.clone(), Said::Stdout));
     let err = tokio::spawn(read(stderr, from_process.clone(), Said::Stderr));
-    tokio::spawn(async move {
+    let mut attendant = JoinSet::new();
+    attendant.spawn(async move {
         let _ = out.await;
         let _ = err.await;
         let how = match child.wait().await {
@@ -151,7 +142,11 @@ fn attend(mut child: Child) -> Process {
         };
         let _ = from_process.send(Said::Ended(how)).await;
     });
-    Process::new(stream_of(heard), |to_process| write(stdin, to_process))
+    let process = Process::new(stream_of(heard), |to_process| write(stdin, to_process));
+    Process {
+        attendant,
+        ..process
+    }
 }
 
 async fn read(

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::time::timeout;
 
 use super::Error;
+use super::deaf::deaf_to_keys;
 use super::settings::Settings;
 
 /// Any stream that SSH may be spoken over.
@@ -67,7 +68,7 @@ pub(super) fn through(command: &str, settings: &Settings) -> Result<Box<dyn Stre
         why: format!("ProxyCommand {command:?} {why}"),
     };
     let line = settings
-        .expanded(command)
+        .with_tokens(command)
         .ok_or_else(|| bad("has an unknown token"))?;
     let (shell, flag, line) = match cfg!(windows) {
         true => ("cmd".to_owned(), "/c", line),
@@ -76,16 +77,14 @@ pub(super) fn through(command: &str, settings: &Settings) -> Result<Box<dyn Stre
             (shell, "-c", format!("exec {line}"))
         }
     };
-    let mut child = Command::new(&shell)
-        .args([flag, &line])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|source| Error::Program {
-            program: shell,
-            source,
-        })?;
+    let started = deaf_to_keys(&shell).and_then(|mut command| {
+        command.args([flag, &line]).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+    });
+    let mut child = started.map_err(|source| Error::Program {
+        program: shell,
+        source,
+    })?;
     let streams = child.stdout.take().zip(child.stdin.take());
     let (output, input) = streams.ok_or_else(|| bad("has no streams"))?;
     Ok(Box::new(Proxy {

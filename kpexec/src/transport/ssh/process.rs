@@ -1,9 +1,11 @@
 //! A process on a node, however it was started there.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::super::{Duplex, Incoming, QUEUE};
 use super::Link;
@@ -63,6 +65,8 @@ pub(super) struct Process {
     pub(super) writer: JoinHandle<()>,
     /// What was heard before it was a session.
     pub(super) early: Vec<Said>,
+    /// Who waits for the end of a program of this machine, and ends it if that is dropped.
+    pub(super) attendant: JoinSet<()>,
 }
 
 impl Process {
@@ -80,6 +84,7 @@ impl Process {
             outgoing,
             writer: tokio::spawn(write(to_process)),
             early: Vec::new(),
+            attendant: JoinSet::new(),
         }
     }
 
@@ -102,15 +107,24 @@ impl Process {
     pub(super) fn into_duplex(self, by: String, link: Link) -> Duplex {
         let heard = stream::iter(self.early).chain(self.incoming);
         let writer = self.writer;
+        // Needed as long as there is something to hear, or to say.
+        let attendant = Arc::new(self.attendant);
+        let listened = attendant.clone();
         let writer = tokio::spawn(async move {
             let _ = writer.await;
             if let Link::Ssh(client) = link {
                 client.close().await;
             }
+            drop(attendant);
         });
         Duplex {
             by,
-            incoming: heard.map(incoming_of).boxed(),
+            incoming: heard
+                .map(move |said| {
+                    let _ = &listened;
+                    incoming_of(said)
+                })
+                .boxed(),
             outgoing: self.outgoing,
             writer,
         }
