@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use russh::client::{AuthResult, Handle, Handler, KeyboardInteractiveAuthResponse as Answer};
 use russh::keys::agent::AgentIdentity;
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{
     Algorithm, Certificate, Error as KeyError, HashAlg, PrivateKey, PrivateKeyWithHashAlg,
     PublicKey,
 };
-use russh::{MethodKind, MethodSet, SendError, Signer};
+use russh::{AgentAuthError, MethodKind, MethodSet, SendError, Signer};
 use tokio::time::timeout;
 
 use super::Error;
-use super::keys::{Agent, Candidate, agent, candidates, is_usual, read_key, unfit};
+use super::keys::{Agent, Candidate, Unlocked, agent, candidates, is_usual, read_key, unfit};
 use super::prompt::Prompt;
 use super::settings::Settings;
 
@@ -31,6 +33,7 @@ struct Door<'a, H: Handler> {
     handle: &'a mut Handle<H>,
     settings: &'a Settings,
     prompt: &'a Prompt,
+    unlocked: &'a Unlocked,
     /// What it still takes.
     methods: MethodSet,
     tried: Vec<String>,
@@ -44,11 +47,13 @@ pub(super) async fn log_in<H: Handler>(
     handle: &mut Handle<H>,
     settings: &Settings,
     prompt: &Prompt,
+    unlocked: &Unlocked,
 ) -> Result<(), Error> {
     let mut door = Door {
         handle,
         settings,
         prompt,
+        unlocked,
         methods: MethodSet::empty(),
         tried: Vec::new(),
     };
@@ -124,7 +129,10 @@ impl<H: Handler> Door<'_, H> {
             }
             let let_in = match (candidate, &mut agent) {
                 (Candidate::Held(identity), Some(agent)) => self.held(identity, agent).await?,
-                (Candidate::Held(_), None) => false,
+                (Candidate::Certified(certificate), Some(agent)) => {
+                    self.certified(certificate, agent).await?
+                }
+                (Candidate::Held(_) | Candidate::Certified(_), None) => false,
                 (Candidate::File(path, public, certificate), _) => {
                     self.file(&path, public, certificate).await?
                 }
@@ -168,6 +176,29 @@ impl<H: Handler> Door<'_, H> {
         }
     }
 
+    /// Tries a certificate of a file, whose key the agent holds.
+    async fn certified(
+        &mut self,
+        certificate: Certificate,
+        agent: &mut Agent,
+    ) -> Result<bool, Error> {
+        let user = self.settings.user.as_str();
+        let hash = self.hash(&certificate.algorithm()).await;
+        let key = PublicKey::new(certificate.public_key().clone(), "");
+        let fingerprint = key.fingerprint(HashAlg::Sha256);
+        self.tried
+            .push(format!("a certificate of the agent's key {fingerprint}"));
+        let mut signer = PlainKey(agent);
+        // No limit: the agent may ask its user.
+        let answer =
+            self.handle
+                .authenticate_certificate_with(user, certificate, hash, &mut signer);
+        match answer.await {
+            Ok(answer) => self.is_open(Ok(Ok(answer))),
+            Err(_) => Ok(false),
+        }
+    }
+
     /// Tries a key of a file, and its certificate first, if there is one.
     async fn file(
         &mut self,
@@ -180,7 +211,11 @@ impl<H: Handler> Door<'_, H> {
             self.tried.push(format!("{name} ({why})"));
             return Ok(false);
         }
-        let key = match read_key(path, None) {
+        let key = match self
+            .unlocked
+            .get(path)
+            .map_or_else(|| read_key(path, None).map(Arc::new), Ok)
+        {
             Ok(key) => key,
             Err(KeyError::IO(error)) if error.kind() == io::ErrorKind::NotFound => {
                 if !is_usual(path) {
@@ -190,11 +225,10 @@ impl<H: Handler> Door<'_, H> {
             }
             Err(KeyError::KeyIsEncrypted) => {
                 // Nobody is asked for the passphrase of a key that is not wanted.
-                let is_wanted = match &public {
-                    Some(public) => self.is_wanted(public, certificate.as_ref()).await?,
-                    None => true,
-                };
-                if !is_wanted {
+                if !self
+                    .is_wanted(public.as_ref(), certificate.as_ref())
+                    .await?
+                {
                     self.tried.push(name);
                     return Ok(false);
                 }
@@ -203,7 +237,7 @@ impl<H: Handler> Door<'_, H> {
                     self.tried.push(told);
                     return Ok(false);
                 }
-                match self.unlocked(path).await? {
+                match self.asked_for(path).await? {
                     Some(key) => key,
                     None => {
                         self.tried.push(format!("{name} (with a wrong passphrase)"));
@@ -217,61 +251,67 @@ impl<H: Handler> Door<'_, H> {
                 return Ok(false);
             }
         };
-        let key = Arc::new(key);
         let user = self.settings.user.as_str();
+        let hash = self.hash(&key.algorithm()).await;
         if let Some(certificate) = certificate {
             self.tried.push(format!("{name} (certificate)"));
-            let answer = self
-                .handle
-                .authenticate_openssh_cert(user, key.clone(), certificate);
+            let mut signer = Own(key.clone());
+            let answer =
+                self.handle
+                    .authenticate_certificate_with(user, certificate, hash, &mut signer);
             let answer = timeout(LIMIT, answer).await;
+            let answer = answer.map(|answer| answer.map_err(|_| russh::Error::SendError));
             if self.is_open(answer.map_err(|_| None))? {
                 return Ok(true);
             }
         }
         self.tried.push(name);
-        let hash = self.hash(&key.algorithm()).await;
         let key = PrivateKeyWithHashAlg::new(key, hash);
         let answer = timeout(LIMIT, self.handle.authenticate_publickey(user, key)).await;
         self.is_open(answer.map_err(|_| None))
     }
 
-    /// Whether the host would take this key, if we could sign with it.
+    /// Whether the host would take a key, or its certificate, if we could sign with it. One whose public
+    /// part is not known may be.
     async fn is_wanted(
         &mut self,
-        public: &PublicKey,
+        public: Option<&PublicKey>,
         certificate: Option<&Certificate>,
     ) -> Result<bool, Error> {
+        let Some(public) = public else {
+            return Ok(true);
+        };
         let user = self.settings.user.as_str();
         let hash = self.hash(&public.algorithm()).await;
         let mut asked = Asked(false);
-        let answer = match certificate {
-            Some(certificate) => {
-                let certificate = certificate.clone();
-                let answer =
-                    self.handle
-                        .authenticate_certificate_with(user, certificate, hash, &mut asked);
-                timeout(LIMIT, answer).await
+        if let Some(certificate) = certificate {
+            let certificate = certificate.clone();
+            let answer =
+                self.handle
+                    .authenticate_certificate_with(user, certificate, hash, &mut asked);
+            if let Ok(Ok(answer)) = timeout(LIMIT, answer).await {
+                self.is_open(Ok(Ok(answer)))?;
             }
-            None => {
-                let answer =
-                    self.handle
-                        .authenticate_publickey_with(user, public.clone(), hash, &mut asked);
-                timeout(LIMIT, answer).await
+        }
+        if !asked.0 {
+            let answer =
+                self.handle
+                    .authenticate_publickey_with(user, public.clone(), hash, &mut asked);
+            if let Ok(Ok(answer)) = timeout(LIMIT, answer).await {
+                self.is_open(Ok(Ok(answer)))?;
             }
-        };
-        if let Ok(Ok(answer)) = answer {
-            self.is_open(Ok(Ok(answer)))?;
         }
         Ok(asked.0)
     }
 
     /// Asks for a key's passphrase.
-    async fn unlocked(&self, path: &Path) -> Result<Option<PrivateKey>, Error> {
+    async fn asked_for(&self, path: &Path) -> Result<Option<Arc<PrivateKey>>, Error> {
         for _ in 0..TRIES {
             let question = format!("Passphrase for {}: ", path.display());
             let passphrase = self.prompt.secret(&question).await?;
             if let Ok(key) = read_key(path, Some(&passphrase)) {
+                let key = Arc::new(key);
+                self.unlocked.put(path, &key);
                 return Ok(Some(key));
             }
         }
@@ -378,6 +418,52 @@ enum Answered {
     Wrong,
     /// It had none.
     Nothing,
+}
+
+/// Signs for a certificate with a key of the agent, which does not know the certificate.
+struct PlainKey<'a>(&'a mut Agent);
+
+impl Signer for PlainKey<'_> {
+    type Error = AgentAuthError;
+
+    async fn auth_sign(
+        &mut self,
+        identity: &AgentIdentity,
+        hash: Option<HashAlg>,
+        to_sign: Vec<u8>,
+    ) -> Result<Vec<u8>, AgentAuthError> {
+        let key = AgentIdentity::PublicKey {
+            key: identity.public_key().into_owned(),
+            comment: String::new(),
+        };
+        self.0.auth_sign(&key, hash, to_sign).await
+    }
+}
+
+/// Signs with a key of a file.
+struct Own(Arc<PrivateKey>);
+
+impl Signer for Own {
+    type Error = SendError;
+
+    /// What is signed and, as a string of RFC 4251, the signature.
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        mut to_sign: Vec<u8>,
+    ) -> Result<Vec<u8>, SendError> {
+        let signature = match self.0.key_data() {
+            KeypairData::Rsa(pair) => (pair, hash).try_sign(&to_sign),
+            pair => pair.try_sign(&to_sign),
+        };
+        let signature = signature.map_err(|_| SendError {})?;
+        let signature: Vec<u8> = signature.try_into().map_err(|_| SendError {})?;
+        let length = u32::try_from(signature.len()).map_err(|_| SendError {})?;
+        to_sign.extend(length.to_be_bytes());
+        to_sign.extend(signature);
+        Ok(to_sign)
+    }
 }
 
 /// In whose place nobody signs: it says whether that was asked for.

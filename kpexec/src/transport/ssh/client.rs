@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use super::dial::Stream;
 use super::events::{Events, KEEPALIVE, Reason, Shown, words};
 use super::host_key::HostKeys;
+use super::keys::Unlocked;
 use super::process::{How, Process, Said};
 use super::prompt::Prompt;
 use super::settings::Settings;
@@ -57,10 +58,11 @@ pub(super) async fn log_in(
     stream: Box<dyn Stream>,
     settings: &Settings,
     prompt: &Prompt,
+    unlocked: &Unlocked,
 ) -> Result<Client, Error> {
     let keys = HostKeys::read(settings)?;
     let mut client = speak(stream, settings, &keys, prompt).await?;
-    auth::log_in(&mut client.handle, settings, prompt)
+    auth::log_in(&mut client.handle, settings, prompt, unlocked)
         .await
         .map_err(|error| client.explained(error))?;
     Ok(client)
@@ -113,7 +115,7 @@ async fn speak(
 
 fn config(keys: &HostKeys) -> Config {
     let usual = Preferred::DEFAULT;
-    let kinds = keys.known.in_order(&usual.key);
+    let kinds = keys.in_order(&usual.key);
     Config {
         client_id: russh::SshId::Standard(Cow::Borrowed(concat!(
             "SSH-2.0-kpexec_",
@@ -122,11 +124,13 @@ fn config(keys: &HostKeys) -> Config {
         window_size: WINDOW,
         maximum_packet_size: PACKET,
         keepalive_interval: Some(KEEPALIVE),
+        // How long silence is borne is for a session's lease to say, and has a limit before there is one.
+        keepalive_max: 0,
         preferred: Preferred {
             // Certificates are of use only where somebody is trusted to sign them.
-            host_key_certificates: match keys.known.authorities() {
-                [] => Cow::Borrowed(&[]),
-                _ => Cow::Owned(kinds.clone()),
+            host_key_certificates: match keys.authorities().next() {
+                None => Cow::Borrowed(&[]),
+                Some(_) => Cow::Owned(kinds.clone()),
             },
             key: Cow::Owned(kinds),
             cipher: Cow::Borrowed(&CIPHERS),

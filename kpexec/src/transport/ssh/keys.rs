@@ -1,7 +1,9 @@
 //! The keys that may open a host's door: the agent's, and those of files, with their certificates.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::{AgentClient, AgentStream};
@@ -18,6 +20,8 @@ pub(super) type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
 pub(super) enum Candidate {
     /// The agent signs with it.
     Held(AgentIdentity),
+    /// The agent signs with the key of a certificate that a file has.
+    Certified(Certificate),
     /// A file has it; with its public part, if that can be known without a passphrase.
     File(PathBuf, Option<PublicKey>, Option<Certificate>),
 }
@@ -32,6 +36,22 @@ pub(super) async fn agent(settings: &Settings) -> Option<Agent> {
         AgentClient::connect_named_pipe(settings.agent.as_deref().unwrap_or(usual)).await
     };
     Some(agent.ok()?.dynamic())
+}
+
+/// Private keys that were read, for all hosts of one run: nobody gives a passphrase twice.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Unlocked(Arc<Mutex<BTreeMap<PathBuf, Arc<PrivateKey>>>>);
+
+impl Unlocked {
+    pub(super) fn get(&self, path: &Path) -> Option<Arc<PrivateKey>> {
+        let keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.get(path).cloned()
+    }
+
+    pub(super) fn put(&self, path: &Path, key: &Arc<PrivateKey>) {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(path.to_owned(), key.clone());
+    }
 }
 
 /// Whether ssh looks for such a file by itself: nobody has named it then.
@@ -69,14 +89,22 @@ pub(super) fn candidates(settings: &Settings, held: Vec<AgentIdentity>) -> Vec<C
         chosen.append(&mut others);
     }
     let files = files.into_iter().map(|(path, public)| {
-        let certificate = certificate_of(settings, path, public.as_ref());
+        let certificate = certificate_of(settings, Some(path), public.as_ref());
         Candidate::File(path.clone(), public, certificate)
     });
-    chosen
-        .into_iter()
-        .map(Candidate::Held)
-        .chain(files)
-        .collect()
+    // As ssh: certificates first. The agent may have been given its keys before there were any.
+    let certified = chosen.iter().filter_map(|identity| {
+        let AgentIdentity::PublicKey { key, .. } = identity else {
+            return None;
+        };
+        let paths = settings.identities.iter().map(Some).chain([None]);
+        let mut found = paths
+            .filter_map(|path| certificate_of(settings, path.map(PathBuf::as_path), Some(key)));
+        found.next()
+    });
+    let certified: Vec<_> = certified.map(Candidate::Certified).collect();
+    let held = chosen.into_iter().map(Candidate::Held);
+    certified.into_iter().chain(held).chain(files).collect()
 }
 
 fn public_part(path: &Path) -> Option<PublicKey> {
@@ -120,11 +148,11 @@ fn is_open_to_others(_: &Path) -> bool {
 /// CertificateFile, or what ssh-keygen leaves beside the key.
 fn certificate_of(
     settings: &Settings,
-    path: &Path,
+    path: Option<&Path>,
     public: Option<&PublicKey>,
 ) -> Option<Certificate> {
-    let beside = with_suffix(path, "-cert.pub");
-    let files = settings.certificates.iter().chain([&beside]);
+    let beside = path.map(|path| with_suffix(path, "-cert.pub"));
+    let files = settings.certificates.iter().chain(&beside);
     let mut certificates = files.filter_map(|file| load_openssh_certificate(file).ok());
     certificates
         .find(|certificate| Some(certificate.public_key()) == public.map(PublicKey::key_data))

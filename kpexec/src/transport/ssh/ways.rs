@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use super::client::{self, Client};
 use super::config_file::Pairs;
 use super::dial::{Stream, dial, through};
+use super::keys::Unlocked;
 use super::prompt::Prompt;
 use super::settings::{self, Settings};
 use super::{Error, Options};
@@ -31,6 +32,7 @@ pub struct Ways {
     jumps: Mutex<BTreeMap<String, Arc<Way>>>,
     /// The settings of a host that nobody's configuration means.
     pub(super) nobody: OnceCell<Pairs>,
+    unlocked: Unlocked,
 }
 
 /// One of them.
@@ -41,6 +43,14 @@ pub(super) struct Way {
 }
 
 impl Ways {
+    /// Those that lead to a jump host.
+    fn before(&self) -> Self {
+        Self {
+            unlocked: self.unlocked.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The way by these jump hosts, separated by commas.
     pub(super) fn by(&self, jump: &str) -> Arc<Way> {
         let mut ways = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +87,7 @@ fn connect_within<'a>(
 ) -> std::pin::Pin<Box<dyn Future<Output = Result<Client, Error>> + Send + 'a>> {
     Box::pin(async move {
         let (stream, way) = open(jumps, ways, settings, options, prompt).await?;
-        let mut client = client::log_in(stream, settings, prompt).await?;
+        let mut client = client::log_in(stream, settings, prompt, &ways.unlocked).await?;
         client.by = format!("SSH to {}@{}{way}", settings.user, settings.place());
         Ok(client)
     })
@@ -106,7 +116,7 @@ async fn open(
     let via = settings::of_jump(last.trim(), hops, options).await?;
     let way = ways.by(jump);
     // Not among the others: a host that is to be reached through itself would wait for itself.
-    let before = Ways::default();
+    let before = ways.before();
     let opened = way.turns.take(async {
         let client = way.client.get_or_init(|| async {
             let client = connect_within(jumps, &before, &via, options, prompt).await;
