@@ -163,16 +163,6 @@ pub enum Error {
         /// Why.
         why: &'static str,
     },
-    /// It is not remembered.
-    #[error("cannot write the key of {host} to {}", file.display())]
-    Remember {
-        /// As known_hosts names it.
-        host: String,
-        /// Where.
-        file: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// It does not let us in.
     #[error("{host} does not let {user} in: {why}")]
     Denied {
@@ -257,6 +247,26 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the user was asked for something, and did not answer.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.unanswered().is_some()
+    }
+
+    /// Whether that was by Ctrl-C.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.unanswered() == Some(io::ErrorKind::Interrupted)
+    }
+
+    fn unanswered(&self) -> Option<io::ErrorKind> {
+        match self {
+            Self::Unanswered(error) => Some(error.kind()),
+            Self::Via { source, .. } => source.unanswered(),
+            _ => None,
+        }
+    }
+
     /// What to do.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

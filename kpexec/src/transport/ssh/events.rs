@@ -82,10 +82,6 @@ pub(super) fn words(error: &russh::Error) -> String {
             "the connection was closed".to_owned()
         }
         russh::Error::IO(error) => error.kind().to_string(),
-        russh::Error::KeepaliveTimeout => {
-            let limit = KEEPALIVE.as_secs() * 4;
-            format!("the node has been silent for {limit}s")
-        }
         russh::Error::NoCommonAlgo { kind, theirs, .. } => {
             format!("it knows no {kind:?} but {}", theirs.join(", "))
         }

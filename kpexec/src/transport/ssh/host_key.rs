@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use russh::keys::ssh_key::certificate::CertType;
-use russh::keys::{Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use super::Error;
-use super::known_hosts::{self, Known, Verdict};
+use super::known_hosts::{self, Known, Place, Verdict};
 use super::prompt::Prompt;
 use super::settings::{Settings, Strict};
 
@@ -15,9 +15,12 @@ use super::settings::{Settings, Strict};
 pub(super) struct HostKeys {
     /// As known_hosts names it.
     host: String,
-    /// The same without its port: so certificates have it.
-    principal: String,
-    pub(super) known: Known,
+    /// The same without its port, and the node's own name: so certificates have it.
+    principals: Vec<String>,
+    /// What is known by that name, and after it by its others.
+    known: Vec<Known>,
+    /// Keys that no host may have.
+    revoked: Vec<(PublicKey, Place)>,
     /// Whether that is HostKeyAlias.
     is_alias: bool,
     strict: Strict,
@@ -37,21 +40,67 @@ impl HostKeys {
             None => known_hosts::name_of(&settings.host, settings.port),
         };
         let principal = settings.host_key_alias.as_ref().unwrap_or(&settings.host);
+        let principals = [Some(principal), settings.node.as_ref()];
         let user_files = settings.user_known_hosts.iter();
         let files: Vec<_> = user_files
             .chain(&settings.global_known_hosts)
             .cloned()
             .collect();
-        let known = Known::read(&files, &host);
+        let mut names = vec![host.clone()];
+        names.extend(others(settings));
+        let known = known_hosts::read(&files, &names);
+        let revoked = settings.revoked_host_keys.as_ref();
+        let revoked =
+            revoked.map(|path| known_hosts::revoked(path).map_err(|source| (path.clone(), source)));
+        let bad = |(path, source)| Error::Config { path, source };
         Ok(Self {
-            principal: principal.to_lowercase(),
-            known: known.map_err(|(path, source)| Error::Config { path, source })?,
+            principals: principals
+                .into_iter()
+                .flatten()
+                .map(|name| name.to_lowercase())
+                .collect(),
+            known: known.map_err(bad)?,
+            revoked: revoked.transpose().map_err(bad)?.unwrap_or_default(),
             host,
             is_alias: settings.host_key_alias.is_some(),
             strict: settings.strict,
             file: settings.user_known_hosts.first().cloned(),
             hashed: settings.hash_known_hosts,
         })
+    }
+
+    /// What a key is to the host, by any of its names: by the first that says something good, else by the
+    /// first of all.
+    fn judge(&self, key: &PublicKey) -> Verdict<'_> {
+        let is_it = |(other, _): &&(PublicKey, Place)| other.key_data() == key.key_data();
+        if let Some((_, place)) = self.revoked.iter().find(is_it) {
+            return Verdict::Revoked(place);
+        }
+        let mut verdicts: Vec<_> = self.known.iter().map(|known| known.judge(key)).collect();
+        let is_revoked = |verdict: &Verdict<'_>| matches!(verdict, Verdict::Revoked(_));
+        if let Some(at) = verdicts.iter().position(is_revoked) {
+            return verdicts.swap_remove(at);
+        }
+        let first = verdicts.swap_remove(0);
+        match first {
+            Verdict::Unknown if verdicts.contains(&Verdict::Its) => Verdict::Its,
+            first => first,
+        }
+    }
+
+    /// Those whose certificates hold for the host.
+    pub(super) fn authorities(&self) -> impl Iterator<Item = &PublicKey> {
+        self.known.iter().flat_map(Known::authorities)
+    }
+
+    /// Kinds of keys, those first that the host is known by.
+    pub(super) fn in_order(&self, kinds: &[Algorithm]) -> Vec<Algorithm> {
+        let mut kinds = kinds.to_vec();
+        // What the first says counts most.
+        for known in self.known.iter().rev() {
+            kinds = known.in_order(&kinds);
+        }
+        kinds
     }
 
     /// Decides on what the host shows; asks, if the user may be asked.
@@ -64,7 +113,7 @@ impl HostKeys {
         prompt: &Prompt,
     ) -> Result<(), Error> {
         let key = shown.public_key();
-        let verdict = self.known.judge(&key);
+        let verdict = self.judge(&key);
         if let Verdict::Revoked(place) = verdict {
             return Err(Error::RevokedKey {
                 host: self.host.clone(),
@@ -123,14 +172,12 @@ impl HostKeys {
         let Some(file) = &self.file else {
             return Ok(());
         };
-        known_hosts::remember(file, &self.host, key, self.hashed).map_err(|source| {
-            Error::Remember {
-                host: self.host.clone(),
-                file: file.clone(),
-                source,
-            }
-        })?;
-        if self.strict == Strict::AcceptNew {
+        if let Err(error) = known_hosts::remember(file, &self.host, key, self.hashed) {
+            let (host, file) = (&self.host, file.display());
+            prompt.note(&format!(
+                "Warning: cannot add the key of {host} to {file}: {error}"
+            ));
+        } else if self.strict == Strict::AcceptNew {
             prompt.note(&format!(
                 "Warning: the key of {}, {}, was not known; it is now, in {}",
                 self.host,
@@ -166,12 +213,12 @@ impl HostKeys {
     fn fault_of(&self, certificate: &Certificate) -> Result<Option<&'static str>, Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |time| time.as_secs());
-        let authorities = self.known.authorities().iter();
-        let trusted: Vec<_> = authorities
-            .map(|key| key.fingerprint(HashAlg::Sha256))
-            .collect();
+        let trusted = self
+            .authorities()
+            .map(|key| key.fingerprint(HashAlg::Sha256));
+        let trusted: Vec<_> = trusted.collect();
         let signer = PublicKey::new(certificate.signature_key().clone(), "");
-        if matches!(self.known.judge(&signer), Verdict::Revoked(_)) {
+        if matches!(self.judge(&signer), Verdict::Revoked(_)) {
             return Err(self.bad_certificate("the key that has signed it is revoked"));
         }
         Ok(if !trusted.contains(&signer.fingerprint(HashAlg::Sha256)) {
@@ -200,12 +247,100 @@ impl HostKeys {
 
     fn is_named_by(&self, certificate: &Certificate) -> bool {
         let mut names = certificate.valid_principals().iter().map(String::as_str);
-        names.clone().next().is_some()
-            && names.any(|name| known_hosts::matches_list(std::iter::once(name), &self.principal))
+        names.any(|name| {
+            let mut ours = self.principals.iter();
+            ours.any(|own| known_hosts::matches_list(std::iter::once(name), own))
+        })
     }
+}
+
+/// Names that a host may be known by as well: without its port, as ssh has it, and the node's own, where
+/// its address is all that was looked for. Whoever shows that node's key is that node.
+fn others(settings: &Settings) -> Vec<String> {
+    if settings.host_key_alias.is_some() {
+        return Vec::new();
+    }
+    let mut names = Vec::new();
+    for host in [Some(&settings.host), settings.node.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        for port in [settings.port, known_hosts::PORT] {
+            names.push(known_hosts::name_of(host, port));
+        }
+    }
+    names.dedup();
+    names.split_off(1)
 }
 
 fn described(key: &PublicKey) -> String {
     let fingerprint = key.fingerprint(HashAlg::Sha256);
     format!("{} {fingerprint}", key.algorithm())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+    const B: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+    /// What key A is to a node, which this is known of.
+    fn verdict(known: &str, said: &[(&str, &str)]) -> Result<String, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(file("known"), known).unwrap();
+        std::fs::write(file("revoked"), format!("# Lost\n{A}\n")).unwrap();
+        std::fs::write(file("krl"), b"SSHKRL\n\0\0").unwrap();
+        let mut pairs = vec![("userknownhostsfile".to_owned(), file("known"))];
+        let said = said.iter().map(|&(keyword, value)| match keyword {
+            "revokedhostkeys" => (keyword.to_owned(), file(value)),
+            _ => (keyword.to_owned(), value.to_owned()),
+        });
+        pairs.extend(said);
+        let settings = Settings {
+            node: Some("node-3".to_owned()),
+            ..Settings::new("10.0.0.3", &pairs)
+        };
+        let keys = HostKeys::read(&settings)?;
+        Ok(match keys.judge(&A.parse().unwrap()) {
+            Verdict::Its => "its".to_owned(),
+            Verdict::Unknown => "unknown".to_owned(),
+            Verdict::Another(place) => format!("another, line {}", place.line),
+            Verdict::Revoked(place) => format!("revoked, line {}", place.line),
+        })
+    }
+
+    #[test]
+    fn a_host_has_several_names() {
+        let is = |known: &str, said: &[(&str, &str)]| verdict(known, said).unwrap();
+        let port = [("port", "2222")];
+        assert_eq!(is(&format!("10.0.0.3 {A}"), &[]), "its");
+        assert_eq!(is(&format!("10.0.0.3 {A}"), &port), "its");
+        assert_eq!(is(&format!("[node-3]:2222 {A}"), &port), "its");
+        assert_eq!(is(&format!("node-3 {A}"), &port), "its");
+        assert_eq!(is(&format!("[node-3]:2222 {A}"), &[]), "unknown");
+        assert_eq!(
+            is(&format!("node-3 {A}"), &[("hostkeyalias", "x")]),
+            "unknown"
+        );
+        // What is said of the name that was looked for counts most; what is revoked, by any of them.
+        let changed = format!("node-3 {A}\n10.0.0.3 {B}");
+        assert_eq!(is(&changed, &[]), "another, line 2");
+        assert_eq!(is(&format!("node-3 {B}"), &[]), "unknown");
+        let revoked = format!("10.0.0.3 {A}\n@revoked node-3 {A}");
+        assert_eq!(is(&revoked, &[]), "revoked, line 2");
+    }
+
+    #[test]
+    fn keys_may_be_revoked_for_all_hosts() {
+        let known = format!("10.0.0.3 {A}");
+        let is = |file| verdict(&known, &[("revokedhostkeys", file)]);
+        assert_eq!(is("revoked").unwrap(), "revoked, line 2");
+        for file in ["krl", "known", "missing"] {
+            assert!(is(file).is_err(), "{file}");
+        }
+    }
 }

@@ -12,7 +12,10 @@ use russh::keys::ssh_key::known_hosts::{Entry, HostPatterns, Marker};
 use russh::keys::{Algorithm, PublicKey};
 
 /// The port that known_hosts leaves out.
-const PORT: u16 = 22;
+pub(super) const PORT: u16 = 22;
+
+/// What a key revocation list begins with (PROTOCOL.krl of OpenSSH).
+const KRL: &[u8] = b"SSHKRL\n";
 
 /// A line of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,23 +58,53 @@ pub(super) fn name_of(host: &str, port: u16) -> String {
     }
 }
 
-impl Known {
-    /// What the files say of a host; those that are not there say nothing.
-    ///
-    /// # Errors
-    /// When one cannot be read.
-    pub(super) fn read(files: &[PathBuf], host: &str) -> Result<Self, (PathBuf, io::Error)> {
-        let mut known = Self::default();
-        for file in files {
-            match fs::read(file) {
-                Ok(bytes) => known.add(file, &String::from_utf8_lossy(&bytes), host),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err((file.clone(), error)),
+/// What the files say of each of these names of one host; those that are not there say nothing.
+///
+/// # Errors
+/// When one cannot be read.
+pub(super) fn read(
+    files: &[PathBuf],
+    names: &[String],
+) -> Result<Vec<Known>, (PathBuf, io::Error)> {
+    let mut known: Vec<_> = names.iter().map(|_| Known::default()).collect();
+    for file in files {
+        match fs::read(file) {
+            Ok(bytes) => {
+                let text = String::from_utf8_lossy(&bytes);
+                let each = known.iter_mut().zip(names);
+                each.for_each(|(known, name)| known.add(file, &text, name));
             }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err((file.clone(), error)),
         }
-        Ok(known)
     }
+    Ok(known)
+}
 
+/// Keys that no host may have, a public key a line: RevokedHostKeys of ssh_config(5).
+///
+/// # Errors
+/// When the file cannot be read: then no key can be trusted.
+pub(super) fn revoked(file: &Path) -> io::Result<Vec<(PublicKey, Place)>> {
+    let bytes = fs::read(file)?;
+    if bytes.starts_with(KRL) {
+        let why = "it is a key revocation list, which kpexec does not read; --ssh-command ssh does";
+        return Err(io::Error::other(why));
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().map(str::trim).zip(1..);
+    let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
+    let keys = lines.map(|(line, number)| {
+        let key = line
+            .parse()
+            .map_err(|_| io::Error::other(format!("line {number} is no public key")))?;
+        let (file, line) = (file.to_owned(), number);
+        Ok((key, Place { file, line }))
+    });
+    keys.collect()
+}
+
+impl Known {
     fn add(&mut self, file: &Path, text: &str, host: &str) {
         for (line, number) in text.lines().zip(1..) {
             // A line that nobody understands names nobody, as ssh has it.

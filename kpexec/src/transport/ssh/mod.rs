@@ -8,6 +8,7 @@ mod auth;
 mod child;
 mod client;
 mod config_file;
+mod deaf;
 mod dial;
 mod ended;
 mod error;
@@ -175,7 +176,7 @@ pub async fn connect_by(
     check_name(&host.name)?;
     check_name(&host.address)?;
     options.user.as_deref().map_or(Ok(()), check_user)?;
-    let prompt = Prompt::new(options.may_prompt, report);
+    let mut prompt = Prompt::new(options.may_prompt, report);
     let (link, user) = match &options.command {
         Some(command) => {
             let template = child::Template::new(command, host, options)?;
@@ -184,6 +185,7 @@ pub async fn connect_by(
         }
         None => {
             let settings = settings::of(ways, host, options).await?;
+            prompt = prompt.unless(settings.is_batch);
             let user = Some(settings.user.clone());
             let client = ways::connect(ways, &settings, options, &prompt).await?;
             (Link::Ssh(Box::new(client)), user)

@@ -29,6 +29,14 @@ impl Prompt {
         }
     }
 
+    /// The same, but nothing is asked if that is so.
+    pub(super) fn unless(self, is_batch: bool) -> Self {
+        Self {
+            may: self.may && !is_batch,
+            ..self
+        }
+    }
+
     /// Whether anything may be asked.
     pub(super) fn may(&self) -> bool {
         self.may

@@ -24,6 +24,8 @@ pub(super) struct Settings {
     /// As the user calls it.
     pub(super) alias: String,
     pub(super) host: String,
+    /// The node's own name, where that is another one.
+    pub(super) node: Option<String>,
     pub(super) port: u16,
     pub(super) user: String,
     pub(super) identities: Vec<PathBuf>,
@@ -34,9 +36,13 @@ pub(super) struct Settings {
     pub(super) agent: Option<PathBuf>,
     pub(super) user_known_hosts: Vec<PathBuf>,
     pub(super) global_known_hosts: Vec<PathBuf>,
+    /// Keys that no host may have.
+    pub(super) revoked_host_keys: Option<PathBuf>,
     pub(super) host_key_alias: Option<String>,
     pub(super) hash_known_hosts: bool,
     pub(super) strict: Strict,
+    /// Nobody is asked anything.
+    pub(super) is_batch: bool,
     /// Hosts to go through, separated by commas.
     pub(super) jump: Option<String>,
     /// A shell's command that is the connection.
@@ -71,11 +77,15 @@ pub(super) async fn of(ways: &Ways, host: &Host, options: &Options) -> Result<Se
         && value(&by_name, "hostname") == Some(name)
     {
         let by_address = ask(&host.address, options).await?;
-        return Ok(Settings::new(&host.address, &by_address));
+        return Ok(Settings {
+            node: Some(name.to_owned()),
+            ..Settings::new(&host.address, &by_address)
+        });
     }
     let mut settings = Settings::new(name, &by_name);
     if settings.host == name {
         settings.host.clone_from(&host.address);
+        settings.node = Some(name.to_owned());
     }
     Ok(settings)
 }
@@ -189,7 +199,7 @@ fn value<'a>(pairs: &'a Pairs, keyword: &str) -> Option<&'a str> {
 }
 
 impl Settings {
-    fn new(alias: &str, pairs: &Pairs) -> Self {
+    pub(super) fn new(alias: &str, pairs: &Pairs) -> Self {
         let own_user = || {
             ["USER", "USERNAME"]
                 .iter()
@@ -201,6 +211,7 @@ impl Settings {
         let mut settings = Self {
             alias: alias.to_owned(),
             host: text("hostname").unwrap_or_else(|| alias.to_owned()),
+            node: None,
             port: number("port").unwrap_or(22),
             user: text("user").or_else(own_user).unwrap_or_default(),
             identities: Vec::new(),
@@ -209,6 +220,7 @@ impl Settings {
             agent: None,
             user_known_hosts: Vec::new(),
             global_known_hosts: Vec::new(),
+            revoked_host_keys: None,
             host_key_alias: text("hostkeyalias"),
             hash_known_hosts: is_on("hashknownhosts"),
             strict: match value(pairs, "stricthostkeychecking") {
@@ -216,6 +228,7 @@ impl Settings {
                 Some("no" | "false" | "off" | "accept-new") => Strict::AcceptNew,
                 _ => Strict::Ask,
             },
+            is_batch: is_on("batchmode"),
             jump: text("proxyjump"),
             proxy_command: text("proxycommand"),
             connect_limit: number("connecttimeout")
@@ -243,6 +256,8 @@ impl Settings {
         settings.certificates = certificates;
         settings.user_known_hosts = user_known_hosts;
         settings.global_known_hosts = global_known_hosts;
+        let revoked = value(pairs, "revokedhostkeys");
+        settings.revoked_host_keys = revoked.and_then(|text| settings.path(text));
         settings
     }
 
@@ -262,42 +277,30 @@ impl Settings {
     /// A path as ssh_config(5) spells it; None if it has a token that is not known here.
     fn path(&self, text: &str) -> Option<PathBuf> {
         let text = text.trim_matches('"');
-        let text = self.expanded(text)?;
+        let text = with_variables(text).and_then(|text| self.with_tokens(&text))?;
         Some(match text.strip_prefix("~/") {
             Some(rest) => std::env::home_dir()?.join(rest),
             None => PathBuf::from(text),
         })
     }
 
-    /// Puts in what TOKENS of ssh_config(5) stand for, and `${NAME}` variables.
-    pub(super) fn expanded(&self, text: &str) -> Option<String> {
+    /// Puts in what TOKENS of ssh_config(5) stand for; None if one of them is not known here.
+    pub(super) fn with_tokens(&self, text: &str) -> Option<String> {
         let home = || Some(std::env::home_dir()?.display().to_string());
         let mut out = String::new();
         let mut rest = text;
-        while let Some(at) = rest.find(['%', '$']) {
-            out.push_str(&rest[..at]);
-            rest = &rest[at..];
-            if let Some(name) = rest.strip_prefix("${") {
-                let (name, after) = name.split_once('}')?;
-                out.push_str(&std::env::var(name).ok()?);
-                rest = after;
-                continue;
-            }
-            let mut after = rest.chars();
-            match (after.next(), after.next()) {
-                (Some('$'), _) => {
-                    out.push('$');
-                    rest = &rest[1..];
-                    continue;
-                }
-                (_, Some('%')) => out.push('%'),
-                (_, Some('d')) => out.push_str(&home()?),
-                (_, Some('h')) => out.push_str(&self.host),
-                (_, Some('n')) => out.push_str(&self.alias),
-                (_, Some('p')) => out.push_str(&self.port.to_string()),
-                (_, Some('r')) => out.push_str(&self.user),
-                (_, Some('k')) => out.push_str(self.host_key_alias.as_ref().unwrap_or(&self.alias)),
-                (_, Some('u')) => out.push_str(&std::env::var("USER").ok()?),
+        while let Some((before, token)) = rest.split_once('%') {
+            out.push_str(before);
+            let mut after = token.chars();
+            match after.next()? {
+                '%' => out.push('%'),
+                'd' => out.push_str(&home()?),
+                'h' => out.push_str(&self.host),
+                'n' => out.push_str(&self.alias),
+                'p' => out.push_str(&self.port.to_string()),
+                'r' => out.push_str(&self.user),
+                'k' => out.push_str(self.host_key_alias.as_ref().unwrap_or(&self.alias)),
+                'u' => out.push_str(&std::env::var("USER").ok()?),
                 _ => return None,
             }
             rest = after.as_str();
@@ -313,6 +316,21 @@ impl Settings {
             false => format!("{}:{}", self.host, self.port),
         }
     }
+}
+
+/// Puts in the environment's variables for `${NAME}`, which paths may have (ssh_config(5), ENVIRONMENT
+/// VARIABLES); None if one is not set. In commands they are the shell's.
+fn with_variables(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, name)) = rest.split_once("${") {
+        let (name, after) = name.split_once('}')?;
+        out.push_str(before);
+        out.push_str(&std::env::var(name).ok()?);
+        rest = after;
+    }
+    out.push_str(rest);
+    Some(out)
 }
 
 #[cfg(test)]
@@ -360,12 +378,20 @@ mod tests {
     #[test]
     fn tokens_stand_for_something() {
         let settings = settings("user admin\nport 22");
-        let expanded = |text| settings.expanded(text);
-        assert_eq!(expanded("a%%b %h $x"), Some("a%b web $x".into()));
+        let expanded = |text| settings.with_tokens(text);
+        assert_eq!(
+            expanded("a%%b %h ${x:-y} $x"),
+            Some("a%b web ${x:-y} $x".into())
+        );
         assert_eq!(expanded("%"), None);
         assert_eq!(expanded("%q"), None);
-        assert_eq!(expanded("${KPEXEC_NOT_SET}"), None);
-        assert_eq!(expanded("${unclosed"), None);
+        let home = std::env::var("HOME").unwrap();
+        assert_eq!(
+            settings.path("${HOME}/%r"),
+            Some(format!("{home}/admin").into())
+        );
+        assert_eq!(settings.path("${KPEXEC_NOT_SET}"), None);
+        assert_eq!(settings.path("${unclosed"), None);
     }
 
     #[test]
