@@ -364,7 +364,8 @@ impl ExecArgs {
                 when,
                 options: self.ssh.options(caller.may_be_asked),
                 node: self.ssh.host().map(str::to_owned),
-                host: self.ssh.ssh_host,
+                // An empty one is none, in the place of the configuration's.
+                host: self.ssh.ssh_host.filter(|host| !host.is_empty()),
                 address_types: self.ssh.node_address_type,
             }),
             ephemeral,

@@ -127,6 +127,7 @@ fn why_not(error: Error, when: When) -> Result<String, Error> {
         // One that hangs has denied nothing.
         Error::Config(config::Error::Credentials(CredentialError::TimedOut { .. })) => true,
         Error::Config(config::Error::Credentials(_)) => when == When::Always,
+        Error::Transport(error) if error.is_denial() => false,
         Error::Agent(agent::Error::Missing { .. } | agent::Error::Unready { .. })
         | Error::Transport(
             transport::Error::Node { .. }
@@ -138,5 +139,25 @@ fn why_not(error: Error, when: When) -> Result<String, Error> {
     match is_outage {
         true => Ok(chain(&error)),
         false => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::StatusCode;
+
+    #[test]
+    fn a_denial_is_no_outage() {
+        let answered = |code: u16| {
+            let code = StatusCode::from_u16(code).unwrap();
+            let (host, what) = ("api".to_owned(), String::new());
+            let error = transport::Error::NoUpgrade { host, what, code };
+            why_not(Error::Transport(error), When::Auto).is_ok()
+        };
+        let ways: Vec<_> = [101, 200, 400, 405, 302, 401, 403, 407]
+            .map(answered)
+            .into();
+        assert_eq!(ways, [true, true, true, true, false, false, false, false]);
     }
 }

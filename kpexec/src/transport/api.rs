@@ -68,6 +68,8 @@ pub enum Error {
         host: String,
         /// What it did instead.
         what: String,
+        /// Its answer's code.
+        code: StatusCode,
     },
     /// The way from the API server to the node is what fails.
     #[error(
@@ -112,6 +114,7 @@ pub async fn open(cluster: &Cluster, agent: &Agent, words: &[String]) -> Result<
         return Err(Error::NoUpgrade {
             host: cluster.host().to_owned(),
             what,
+            code: answer.status(),
         });
     }
     let upgraded = hyper::upgrade::on(answer).await;
@@ -157,6 +160,24 @@ fn request(agent: &Agent, words: &[String], key: &str) -> Request<Body> {
         headers.insert(header::SEC_WEBSOCKET_KEY, key);
     }
     request
+}
+
+impl Error {
+    /// Whether somebody before the API server wants to know who we are, or does not want us: that is no
+    /// outage.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        let Self::NoUpgrade { code, .. } = self else {
+            return false;
+        };
+        let denials = [
+            StatusCode::UNAUTHORIZED,
+            StatusCode::FORBIDDEN,
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED,
+        ];
+        // A page where one logs in.
+        code.is_redirection() || denials.contains(code)
+    }
 }
 
 /// What is wrong with an upgrade (RFC 6455, section 4.1); None if nothing is.
@@ -210,7 +231,7 @@ async fn refused(cluster: &Cluster, agent: &Agent, answer: Response<Body>) -> Er
             line => format!("it answered {code}: {line}"),
         };
         let host = cluster.host().to_owned();
-        return Error::NoUpgrade { host, what };
+        return Error::NoUpgrade { host, what, code };
     }
     if code.is_server_error() {
         let unready = cluster.why_unready(&agent.node).await;

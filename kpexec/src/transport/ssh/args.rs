@@ -184,8 +184,9 @@ impl SshArgs {
     }
 
     fn user(&self) -> Option<&str> {
-        let of_node = || Some(self.node.as_deref()?.rsplit_once('@')?.0);
-        self.ssh_user.as_deref().or_else(of_node)
+        // What is said of one node counts more than what is said of all of them, in the configuration.
+        let of_node = self.node.as_deref().and_then(|node| node.rsplit_once('@'));
+        of_node.map(|(user, _)| user).or(self.ssh_user.as_deref())
     }
 
     /// How nodes are reached.
@@ -198,7 +199,11 @@ impl SshArgs {
             jump: self.ssh_jump.clone(),
             config: self.ssh_config.clone(),
             sudo: self.ssh_sudo.clone(),
-            command: self.ssh_command.clone(),
+            // An empty one is none, in the place of the configuration's.
+            command: self
+                .ssh_command
+                .clone()
+                .filter(|command| !command.is_empty()),
             push: self.push.clone(),
             may_prompt,
         }

@@ -25,9 +25,22 @@ impl Default for Ended {
 }
 
 impl Ended {
-    /// Whether somebody says that a program is not there.
+    /// Whether somebody says that cnsenter is not there: a shell, or sudo or doas in any language. Of other
+    /// programs login scripts may say so.
     pub(super) fn has_not_found(&self) -> bool {
-        String::from_utf8_lossy(&self.stderr).contains("not found")
+        let is_ours = |word: &str| word.rsplit('/').next() == Some("cnsenter");
+        let of_sudo = |line: &str| {
+            let rest = line
+                .strip_prefix("sudo: ")
+                .or(line.strip_prefix("doas: "))?;
+            rest.split([' ', ':']).next().map(is_ours)
+        };
+        let text = String::from_utf8_lossy(&self.stderr);
+        text.lines().any(|line| {
+            let of_shell =
+                line.contains("not found") && line.split([' ', ':', '\'', '"']).any(is_ours);
+            of_shell || of_sudo(line) == Some(true)
+        })
     }
 
     /// What it said, its last line first of all.

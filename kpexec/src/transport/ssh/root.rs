@@ -222,5 +222,15 @@ mod tests {
         assert!(why(Sudo::Always, of_sudo()).contains("cnsenter is not installed"));
         let refused = ended(1, "sudo: a password is required");
         assert!(why(Sudo::Always, refused).contains("a password is required"));
+        let noisy = || {
+            let noise = "bash: pyenv: command not found\n";
+            ended(1, &format!("{noise}sudo: a password is required\n"))
+        };
+        assert!(why(Sudo::Always, noisy()).contains("a password is required"));
+        let first = Sudo::Auto.first(Some("admin"));
+        assert!(first.after(&noisy(), true).is_some());
+        let french = || ended(1, "sudo: cnsenter : commande introuvable\n");
+        assert!(why(Sudo::Always, french()).contains("cnsenter is not installed"));
+        assert_eq!(first.after(&french(), true), None);
     }
 }
