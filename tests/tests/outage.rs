@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use kpexec_tests::cluster::{Laptop, Namespace, PodSpec};
-use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key};
+use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key, ssh_keygen};
 use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Node, Output, eventually};
 use serde_json::{Value, json};
 
@@ -123,6 +123,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     shop.run(&PodSpec::sleeper("unseen").on("node-2"));
     let young = story.deploy("young");
     run_pairs(shop);
+    run_half(&story);
     shop.kubectl(["delete", "pod", "moving", "--now"]).ok();
     shop.run(&PodSpec::sleeper("moving").on("node-2"));
     cluster
@@ -196,8 +197,13 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     pairs_are_entered_where_an_annotation_says(&story);
     for worker in &cluster.workers {
         worker.containerd.kill();
+        let noise = "echo '[motd] Welcome'; echo 'pyenv: command not found' >&2\n";
+        worker.node.write("/root/.bashrc", noise);
     }
     seen_and_unseen();
+    another_container_is_no_default(&story);
+    whoever_is_asked_has_time(&story);
+    programs_of_a_search_end_with_it(&story);
 
     let both = "runs on none of the nodes that answered (node-1, node-2)";
     story.refuses(
@@ -398,6 +404,111 @@ fn pairs_are_entered_where_an_annotation_says(story: &Story) {
             worker.name
         );
     }
+}
+
+/// A pod whose first container has ended, and its second not.
+fn run_half(story: &Story) {
+    let pod = PodSpec::sleeper("half").container("second").on("node-1");
+    let mut pod = pod.manifest();
+    pod["spec"]["restartPolicy"] = json!("Never");
+    pod["spec"]["containers"][0]["command"] = json!(["true"]);
+    story.shop.apply(&pod.to_string());
+    let state = "-o=jsonpath={.status.containerStatuses[0].state.terminated.reason}";
+    eventually("its first container has ended", || {
+        story.shop.kubectl(["get", "pod", "half", state]).ok() == "Completed"
+    });
+    let second = ["-c", "second", "half", "--", "hostname"];
+    eventually("its second runs", || {
+        story.kpexec(&second).out() == "half\n"
+    });
+}
+
+/// What runs beside it is somebody else's.
+fn another_container_is_no_default(story: &Story) {
+    let told = [
+        "container half of pod half does not run on node-1, and is the one that is meant without -c",
+        "-c NAME enters another one; there are: second",
+    ];
+    story.refuses(&["--ssh", "half", "--", "true"], &told);
+    let output = story.kpexec(&["--ssh", "-c", "second", "half", "--", "hostname"]);
+    assert_eq!(output.out(), "half\n", "{output}");
+    // Nobody has seen it, and one is all that there is.
+    let output = story.kpexec(&["--ssh", "unseen", "--", "hostname"]);
+    let told = "Entering container \"unseen\", the only one of it that runs";
+    assert!(output.err().contains(told), "{output}");
+}
+
+/// A node has a limit, and a user none.
+fn whoever_is_asked_has_time(story: &Story) {
+    let laptop = &story.laptop.node;
+    let locked = "/root/.ssh/locked";
+    ssh_keygen(
+        laptop,
+        &["-t", "ed25519", "-N", "open sesame", "-f", locked],
+    );
+    laptop.write("/root/.ssh/only", "IdentitiesOnly yes\nUser root\n");
+    for sshd in &story.sshds {
+        let keys = [forced_key(laptop), public_key(laptop, locked)];
+        sshd.authorize("root", &keys.join("\n"));
+    }
+    let words = [
+        "--ssh",
+        "--ssh-config=/root/.ssh/only",
+        "-I",
+        locked,
+        "-it",
+        "web",
+        "--",
+        "hostname",
+    ];
+    let ask = || {
+        let words = ["-n", &story.shop.name].into_iter().chain(words);
+        let pty = story.laptop.kpexec(words).pty();
+        pty.wait_for("Passphrase for /root/.ssh/locked: ");
+        pty
+    };
+    let mut pty = ask();
+    std::thread::sleep(Duration::from_secs(16));
+    assert!(pty.is_raw());
+    pty.write("open sesame\r");
+    pty.wait_for("\r\nweb\r\n");
+    assert_eq!(pty.wait(), 0);
+    // Whoever does not want to is not asked by the next one.
+    let mut pty = ask();
+    pty.write("\x03");
+    assert_eq!(pty.wait(), 130);
+    assert!(!pty.is_raw());
+    assert_eq!(pty.raw().matches("Passphrase").count(), 1, "{}", pty.raw());
+}
+
+/// Those that lead nowhere are not there beside the session.
+fn programs_of_a_search_end_with_it(story: &Story) {
+    let laptop = &story.laptop.node;
+    let address = story.cluster.worker("node-2").address;
+    let script = format!(
+        "#!/bin/sh\n[ $1 = node-2 ] || exec sleep 54323\nshift\nexec ssh root@{address} \"$@\"\n"
+    );
+    laptop.write("/root/way", script);
+    laptop.command(["chmod", "755", "/root/way"]).ok();
+    let way = [
+        "-n",
+        &story.shop.name,
+        "--ssh",
+        "--ssh-command=/root/way {node}",
+    ];
+    let words = way.into_iter().chain(["-i", "unseen", "--", "cat"]);
+    let mut client = story.laptop.kpexec(words).spawn();
+    client.write("here\n");
+    client.wait_for("here\n");
+    let left = || laptop.find(&["sleep", "54323"]).len();
+    eventually("the other one is gone", || left() == 0);
+    client.close_stdin();
+    let output = client.wait();
+    assert_eq!(
+        (output.code, output.out().as_str()),
+        (0, "here\n"),
+        "{output}"
+    );
 }
 
 /// Two pods of one name, as there may be while a node is believed to be dead.

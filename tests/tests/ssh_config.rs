@@ -125,6 +125,56 @@ fn what_is_not_meant_does_not_hold() {
     assert!(output.err().contains(&unknown), "{output}");
 }
 
+/// What is said of one node counts more than what is said of all.
+#[test]
+fn a_nodes_own_user_is_the_one() {
+    let bed = &way().bed;
+    let config = format!(
+        "Host direct\n  HostName {}\n  Port 2222\n  IdentityFile {SPECIAL}\n  HostKeyAlias the-node\n  \
+         UserKnownHostsFile ~/.ssh/known_nodes\n",
+        bed.address
+    );
+    bed.laptop.write("/root/.ssh/direct.conf", config);
+    let run = |host: &str| {
+        let run = way().run(host, &["--ssh-config=/root/.ssh/direct.conf"]);
+        run.env("KPEXEC_SSH_USER", "nobody-there").run()
+    };
+    assert_eq!(run("root@direct").out(), "web\n");
+    let output = run("direct");
+    assert!(
+        output.err().contains("does not let nobody-there in"),
+        "{output}"
+    );
+}
+
+/// Ctrl-C is the command's, whatever it goes through.
+#[test]
+fn programs_on_the_way_do_not_hear_keys() {
+    let bed = &way().bed;
+    let address = bed.address;
+    let config = format!(
+        "Host proxied\n  User root\n  Port 2222\n  IdentityFile {SPECIAL}\n  HostKeyAlias the-node\n  \
+         UserKnownHostsFile ~/.ssh/known_nodes\n  \
+         ProxyCommand busybox nc ${{KPEXEC_NOWHERE:-{address}}} %p\n"
+    );
+    bed.laptop.write("/root/.ssh/proxied.conf", config);
+    let script = "trap 'echo heard; exit 3' INT; echo ready; while :; do sleep 0.1; done";
+    let words = [
+        "--ssh-config=/root/.ssh/proxied.conf",
+        "-v",
+        "web",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    let mut pty = bed.kpexec_to("proxied", words).pty();
+    assert!(pty.wait_for("ready\r\n").contains("by ProxyCommand"));
+    pty.write("\x03");
+    pty.wait_for("heard");
+    assert_eq!(pty.wait(), 3);
+}
+
 #[test]
 fn what_ssh_alone_understands_is_told() {
     let laptop = &way().bed.laptop;

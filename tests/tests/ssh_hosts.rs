@@ -189,8 +189,39 @@ fn certificates_of_hosts_and_users_hold() {
     );
     node.write("/root/user.pub", public_key(laptop, KEY));
     sign(&["-n", "root"], "/root/user.pub");
-    laptop.write(format!("{KEY}-cert.pub"), node.read("/root/user-cert.pub"));
+    let certificate = format!("{KEY}-cert.pub");
+    laptop.write(&certificate, node.read("/root/user-cert.pub"));
     assert_eq!(run().ok(), "web");
+    // The agent was given the key before there was a certificate.
+    let script = format!(
+        "ssh-agent sh -c 'mv {certificate} /root/c && ssh-add -q {KEY} && mv /root/c {certificate} && \
+         exec \"$@\"' sh \"$@\""
+    );
+    assert_eq!(run().within(&script).ok(), "web");
+    // RSA's signatures have other names than its keys.
+    let rsa = "/root/.ssh/rsa";
+    ssh_keygen(laptop, &["-t", "rsa", "-N", "", "-f", rsa]);
+    node.write("/root/rsa.pub", public_key(laptop, rsa));
+    sign(&["-n", "root"], "/root/rsa.pub");
+    laptop.write(format!("{rsa}-cert.pub"), node.read("/root/rsa-cert.pub"));
+    laptop.command(["rm", &certificate]).ok();
+    let by_rsa = ["-I", rsa, "web", "--", "hostname"];
+    assert_eq!(bed.kpexec(by_rsa).ok(), "web");
+    // A certificate that is of no use hides no key that is, and a passphrase is asked for as it should be.
+    let locked = "/root/.ssh/locked";
+    ssh_keygen(laptop, &["-t", "ed25519", "-N", "open", "-f", locked]);
+    node.write("/root/locked.pub", public_key(laptop, locked));
+    sign(&["-n", "somebody"], "/root/locked.pub");
+    laptop.write(
+        format!("{locked}-cert.pub"),
+        node.read("/root/locked-cert.pub"),
+    );
+    running.authorize("root", &public_key(laptop, locked));
+    let mut pty = bed.kpexec(["-I", locked, "web", "--", "hostname"]).pty();
+    pty.wait_for("Passphrase for ");
+    pty.write("open\r");
+    pty.wait_for("web\r\n");
+    assert_eq!(pty.wait(), 0);
     drop(running);
 }
 
@@ -237,7 +268,7 @@ fn keys_are_the_agents_or_in_files() {
     let mut pty = run().pty();
     pty.wait_for("Passphrase");
     pty.write("\x03");
-    assert_eq!(pty.wait(), 1);
+    assert_eq!(pty.wait(), 130);
     assert!(!pty.is_raw());
 
     // The agent signs with a key that has no file.
@@ -428,7 +459,8 @@ fn what_is_no_sshd_is_told() {
         let user = format!("--ssh-user={name}");
         let own = "--ssh-command=ssh {user}@{node}";
         for words in [&[user.as_str()][..], &[&user, own]] {
-            let output = bed().kpexec([words, &["web", "--", "id"]].concat()).run();
+            let words = [words, &["web", "--", "id"]].concat();
+            let output = bed().kpexec_to(&address.to_string(), words).run();
             refused(&output, &["is no user's name"]);
         }
     }

@@ -51,7 +51,7 @@ pub struct SshArgs {
         hide_possible_values = true,
     )]
     pub node_address_type: Vec<AddressType>,
-    /// Who to log in as [default: as ssh would]
+    /// Who to log in as, unless --node says so [default: as ssh would]
     #[arg(long, value_name = "NAME")]
     pub ssh_user: Option<String>,
     /// The port of the node's sshd [default: as ssh would]
