@@ -204,6 +204,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     another_container_is_no_default(&story);
     whoever_is_asked_has_time(&story);
     programs_of_a_search_end_with_it(&story);
+    a_node_may_be_elsewhere(&story);
 
     let both = "runs on none of the nodes that answered (node-1, node-2)";
     story.refuses(
@@ -481,12 +482,41 @@ fn whoever_is_asked_has_time(story: &Story) {
     assert_eq!(pty.raw().matches("Passphrase").count(), 1, "{}", pty.raw());
 }
 
+/// One of a node's addresses is of a network that does not lead here.
+fn a_node_may_be_elsewhere(story: &Story) {
+    let laptop = &story.laptop.node;
+    let address = story.cluster.worker("node-2").address;
+    let seen = laptop.command(["date", "+%s"]).ok();
+    let node = json!({ "node": { "name": "node-2", "seen": seen.parse::<u64>().unwrap(), "addresses": [
+        { "type": "InternalIP", "address": "10.77.0.250" },
+        { "type": "ExternalIP", "address": address.to_string() },
+    ]}});
+    let append = [
+        "sh",
+        "-c",
+        "echo \"$1\" >>\"$(ls ~/.cache/kpexec/clusters/*.jsonl | grep -v agents)\"",
+        "sh",
+    ];
+    let node = node.to_string();
+    laptop
+        .command(append.into_iter().chain([node.as_str()]))
+        .ok();
+    story.enters("--ssh", "unseen", "unseen", &["Found pod "]);
+    let order = "--node-address-type=ExternalIP,InternalIP";
+    story.cluster.cut(address);
+    story.refuses(
+        &["--ssh", order, "unseen", "--", "true"],
+        &["nor is it reached at 10.77.0.250"],
+    );
+    story.cluster.mend(address);
+}
+
 /// Those that lead nowhere are not there beside the session.
 fn programs_of_a_search_end_with_it(story: &Story) {
     let laptop = &story.laptop.node;
     let address = story.cluster.worker("node-2").address;
     let script = format!(
-        "#!/bin/sh\n[ $1 = node-2 ] || exec sleep 54323\nshift\nexec ssh root@{address} \"$@\"\n"
+        "#!/bin/sh\n[ $1 = node-2 ] || {{ sleep 54323; exit 1; }}\nshift\nexec ssh root@{address} \"$@\"\n"
     );
     laptop.write("/root/way", script);
     laptop.command(["chmod", "755", "/root/way"]).ok();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key, ssh_keygen};
 use kpexec_tests::{Cmd, Output, SshBed, eventually};
+use nix::sys::signal::Signal;
 
 /// Tests that only write files of their own share one.
 fn bed() -> &'static SshBed {
@@ -295,6 +296,22 @@ fn keys_are_the_agents_or_in_files() {
         (0, warning),
         "{output}"
     );
+}
+
+/// An agent that hangs, as a forwarded one may, is told of, and not waited for.
+#[test]
+fn an_agent_may_hang() {
+    let laptop = &bed().laptop;
+    let socket = "/root/stopped.sock";
+    let agent = laptop.command(["ssh-agent", "-D", "-a", socket]).spawn();
+    agent.wait_for("SSH_AUTH_SOCK=");
+    agent.signal(Signal::SIGSTOP);
+    let run = bed().kpexec(["web", "--", "hostname"]);
+    let output = run.env("SSH_AUTH_SOCK", socket).run();
+    assert_eq!(output.out(), "web\n", "{output}");
+    let told = "Warning: the ssh-agent has not answered within 3s\n";
+    assert_eq!(output.err(), told, "{output}");
+    agent.signal(Signal::SIGKILL);
 }
 
 #[test]

@@ -255,6 +255,8 @@ fn another_program_may_be_the_way() {
     pty.write("\x03");
     assert_eq!(pty.wait(), 7);
 
+    let deaf = by("sh -c 'exec >&-; sleep 54326' sh", &run).run();
+    refused(&deaf, 1, &["it has closed its stdout"]);
     let failed = by("ssh -T -p 9 root@{node}", &run).run();
     refused(&failed, 1, &["Connection refused"]);
     let missing = by("/nonexistent {node}", &run).run();

@@ -86,7 +86,7 @@ impl ExecArgs {
             io,
             user,
             extra_groups,
-            workdir: run.workdir,
+            workdir: run.workdir.map(PathBuf::into_os_string),
             env: env.collect(),
             caller_env,
             clear_env: run.clear_env,

@@ -57,7 +57,7 @@ pub(super) fn search_path(env: &[Vec<u8>]) -> Vec<u8> {
 pub(super) fn cwd(request: &Request, facts: &Facts, in_mount_ns: bool) -> Option<Cwd> {
     match &request.workdir {
         Some(path) => Some(Cwd {
-            path: path.clone(),
+            path: path.into(),
             required: true,
         }),
         None if in_mount_ns => {

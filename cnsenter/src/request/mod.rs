@@ -36,7 +36,7 @@ pub struct Request {
     /// `--group-add`.
     pub extra_groups: Vec<IdOrName>,
     /// `-w`: None is the container's own working directory.
-    pub workdir: Option<PathBuf>,
+    pub workdir: Option<OsString>,
     /// `-e`, on top of the container's own environment.
     pub env: Vec<(OsString, OsString)>,
     /// The caller's whole environment, only where the mount namespace is not entered.

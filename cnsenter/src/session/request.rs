@@ -55,7 +55,7 @@ pub(super) fn run_of(request: &protocol::Request, target: &Target) -> Result<Req
         },
         user: user.transpose()?,
         extra_groups: groups.collect::<Result<_, _>>()?,
-        workdir: request.workdir.as_ref().map(|dir| os(dir).into()),
+        workdir: request.workdir.as_ref().map(os),
         env: request
             .env
             .iter()

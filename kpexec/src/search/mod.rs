@@ -9,6 +9,7 @@ mod naming;
 mod race;
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use cnsenter_protocol::Target;
 use tokio::time::sleep;
@@ -71,11 +72,26 @@ pub async fn find(
         ways: Ways::default(),
         report,
     };
-    let mut answered = Vec::new();
-    if let Some(place) = search.where_it_was(&mut answered).await? {
+    let mut asked = Asked::default();
+    if let Some(place) = search.where_it_was(&mut asked).await? {
         return search.choose(place);
     }
-    search.everywhere(answered).await
+    search.everywhere(asked).await
+}
+
+/// Nodes that need not be asked any more.
+#[derive(Default)]
+struct Asked {
+    /// They do not have it.
+    without: Vec<String>,
+    /// They do not say, and why.
+    silent: Vec<(String, String)>,
+}
+
+impl Asked {
+    fn include(&self, node: &String) -> bool {
+        self.without.contains(node) || self.silent.iter().any(|(silent, _)| silent == node)
+    }
 }
 
 /// Why a node does not say what it has.
@@ -108,34 +124,38 @@ impl Silence {
 }
 
 impl Search<'_> {
-    /// Looks where earlier runs have seen it. Nodes that answer and do not have it are `answered`.
-    async fn where_it_was(&self, answered: &mut Vec<String>) -> Result<Option<Place>, Error> {
+    /// Looks where earlier runs have seen it.
+    async fn where_it_was(&self, asked: &mut Asked) -> Result<Option<Place>, Error> {
         for pod in self.remembered() {
             let Remembered {
                 name, node, seen, ..
             } = pod;
+            if asked.include(node) {
+                continue;
+            }
             let ago = ago(*seen);
             self.report.note(&format!(
                 "From the cache, {ago}: pod {name:?} was on {node}"
             ));
             self.report.step(format_args!("asking {node}…"));
             let names = Names::pod(name);
-            let asked = self.ask(self.host(node), &names, &self.by.options);
-            match self.in_time(asked).await {
+            let answer = self.ask(self.host(node), &names, &self.by.options);
+            let why = match self.in_time(answer).await {
                 Some(Ok(Some(place))) => return Ok(Some(place)),
                 Some(Ok(None)) => {
                     self.report.note(&format!("It is not on {node} any more"));
                     // Of an object other pods may be there.
                     if self.wanted.named.is_pod() {
-                        answered.push(node.clone());
+                        asked.without.push(node.clone());
                     }
+                    continue;
                 }
                 Some(Err(Silence::Unanswered(error))) => return Err(Error::Unanswered(error)),
-                Some(Err(Silence::Because(why))) => {
-                    self.report.note(&format!("{node} does not say: {why}"));
-                }
-                None => self.report.note(&format!("{node} does not answer")),
-            }
+                Some(Err(Silence::Because(why))) => why,
+                None => too_late(),
+            };
+            self.report.note(&format!("{node} does not say: {why}"));
+            asked.silent.push((node.clone(), why));
         }
         Ok(None)
     }
@@ -170,7 +190,7 @@ impl Search<'_> {
     }
 
     /// Asks every node that is known.
-    async fn everywhere(&self, answered: Vec<String>) -> Result<Found, Error> {
+    async fn everywhere(&self, asked: Asked) -> Result<Found, Error> {
         let Wanted {
             namespace, named, ..
         } = self.wanted;
@@ -185,10 +205,13 @@ impl Search<'_> {
         }
         let nodes: Vec<_> = nodes
             .into_iter()
-            .filter(|node| !answered.contains(node))
+            .filter(|node| !asked.include(node))
             .collect();
-        self.report
-            .step(format_args!("asking {} nodes for {what}…", nodes.len()));
+        let all = match nodes.len() {
+            1 => "1 node".to_owned(),
+            all => format!("{all} nodes"),
+        };
+        self.report.step(format_args!("asking {all} for {what}…"));
         // Of many questions at once nobody knows which node they are about.
         let options = ssh::Options {
             may_prompt: false,
@@ -206,21 +229,27 @@ impl Search<'_> {
             return Err(several(&places));
         }
         if places.is_empty() {
-            without.extend(answered);
+            without.extend(asked.without);
             without.sort();
             let reason = |why: Option<Silence>| match why {
                 Some(Silence::Because(why)) => why,
                 Some(Silence::Unanswered(error)) => chain(&error),
-                None => format!("no answer within {}", humantime::format_duration(LIMIT)),
+                None => too_late(),
             };
-            let silent = silent.into_iter();
+            let silent = silent.into_iter().map(|(node, why)| (node, reason(why)));
             return Err(Error::NotFound {
                 what,
                 without,
-                silent: silent.map(|(node, why)| (node, reason(why))).collect(),
+                silent: asked.silent.into_iter().chain(silent).collect(),
             });
         }
-        self.choose(places.swap_remove(0))
+        let place = places.swap_remove(0);
+        if names.only().is_some() {
+            let node = &place.host.name;
+            let told = format!("Found {what} on {node}, one of {all} of the cache");
+            self.report.note(&told);
+        }
+        self.choose(place)
     }
 
     /// Every node that was seen, or that a pod was seen on.
@@ -370,6 +399,10 @@ impl Search<'_> {
     }
 }
 
+fn too_late() -> String {
+    format!("no answer within {}", humantime::format_duration(LIMIT))
+}
+
 fn several(places: &[Place]) -> Error {
     let name = places.iter().flat_map(|place| &place.pods).next();
     let each = places.iter().flat_map(|place| {
@@ -382,24 +415,35 @@ fn several(places: &[Place]) -> Error {
     }
 }
 
-/// How a node is reached: as `--ssh-host` has it, by the first of `--node-address-type` that it is known
-/// to have, else by its name, which ssh may know.
+/// How a node is reached: as `--ssh-host` has it, by its addresses in the order of `--node-address-type`,
+/// else by its name, which ssh may know.
 #[must_use]
 pub fn host(name: &str, known: Option<&Node>, by: &BySsh) -> Host {
     if let Some(template) = &by.host {
         return Host {
             name: name.to_owned(),
             address: template.replace("{node}", name),
+            others: Vec::new(),
         };
     }
     let addresses = known.map(|node| node.addresses.as_slice());
     let of_type = |kind: &ssh::AddressType| {
-        let mut all = addresses.unwrap_or_default().iter();
-        all.find(|address| address.kind == kind.name())
+        let all = addresses.unwrap_or_default().iter();
+        let of_it = all.filter(|address| address.kind == kind.name());
+        of_it
+            .map(|address| address.address.clone())
+            .collect::<Vec<_>>()
     };
-    let address = by.address_types.iter().find_map(of_type);
+    let mut others: Vec<_> = by.address_types.iter().flat_map(of_type).collect();
+    let address = match others.is_empty() {
+        true => name.to_owned(),
+        false => others.remove(0),
+    };
+    // By a name somebody else may be called where we are.
+    others.retain(|other| *other != address && other.parse::<IpAddr>().is_ok());
     Host {
         name: name.to_owned(),
-        address: address.map_or_else(|| name.to_owned(), |address| address.address.clone()),
+        address,
+        others,
     }
 }

@@ -1,7 +1,7 @@
 //! Arguments of every byte, long ones and many.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::{Site, on_each_node};
 
@@ -12,6 +12,7 @@ const LONGEST: usize = (128 << 10) - 1;
 
 fn arguments(site: &Site) {
     every_byte(site);
+    odd_names(site);
     a_megabyte(site);
     ten_thousand(site);
 }
@@ -44,6 +45,27 @@ fn every_byte(site: &Site) {
     let command = ["web", "--", "sh", "-c", "printf %s \"$V\""].map(OsStr::new);
     let output = site.kpexec(flags.iter().chain(&command)).run();
     assert!(output.stdout == all, "{output}");
+}
+
+/// Users and directories may have names that a shell would change, and directories any bytes.
+fn odd_names(site: &Site) {
+    let run = |words: &[&OsStr]| site.kpexec(words).run();
+    let [web, end] = ["web", "--"].map(OsStr::new);
+    for user in ["host$", "DOMAIN\\user", "a b", "1000;id"] {
+        let output = run(&[OsStr::new("-u"), user.as_ref(), web, end, "id".as_ref()]);
+        let told = format!("no user {user:?} in the container's /etc/passwd");
+        assert_eq!(output.code, 125, "{output}");
+        assert!(output.err().contains(&told), "no {told:?}: {output}");
+    }
+    let folder = OsString::from_vec(b"/dev/shm/a $b\xff".to_vec());
+    let make = run(&[web, end, "mkdir".as_ref(), "-p".as_ref(), &folder]);
+    assert_eq!(make.code, 0, "{make}");
+    let output = run(&[OsStr::new("-w"), &folder, web, end, "pwd".as_ref()]);
+    assert!(
+        output.stdout == [folder.as_bytes(), b"\n"].concat(),
+        "{output}"
+    );
+    run(&[web, end, "rmdir".as_ref(), &folder]);
 }
 
 /// kubectl's, in the URL, end at the API server, the proxies before it or the runtime's own limit.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::supplement::{self, Supplement};
-use super::{CgroupChoice, Error, Profile, Reader, Request, Target, Tty};
+use super::{CgroupChoice, Error, Profile, Reader, Request, Target, Tty, is_plain};
 use crate::PROTOCOL;
 use crate::control::Size;
 
@@ -108,6 +108,19 @@ impl Argv {
         }
         if let Some(workdir) = &supplement.workdir {
             request.workdir = Some(workdir.clone());
+        }
+        // What can be read in the words is to be read there.
+        let are_plain = |words: &Vec<String>| words.iter().all(|word| is_plain(word));
+        if supplement.user.as_deref().is_some_and(is_plain)
+            || supplement.groups.as_ref().is_some_and(are_plain)
+        {
+            return Err(Error::Differs("the user"));
+        }
+        if let Some(user) = &supplement.user {
+            request.user = Some(user.clone());
+        }
+        if let Some(groups) = &supplement.groups {
+            request.groups.clone_from(groups);
         }
         request.env.clone_from(&supplement.env);
         request.check()?;

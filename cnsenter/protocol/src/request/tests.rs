@@ -46,9 +46,7 @@ fn everything() -> Request {
 
 /// What the other end makes of it, whoever reads it on its way.
 fn round(request: &Request) -> Request {
-    let mut plainer = request.clone();
-    plainer.user = request.user.clone().filter(|user| is_plain(user));
-    assert_eq!(round_by(&plainer, Reader::Shell), plainer);
+    assert_eq!(round_by(request, Reader::Shell), *request);
     round_by(request, Reader::None)
 }
 
@@ -150,9 +148,38 @@ fn a_shell_reads_nothing_but_plain_words() {
     let words = plain().encode_for(Reader::Shell).unwrap();
     assert_eq!(words, plain().encode().unwrap());
 
-    request.user = Some("a b".into());
-    let error = Error::NotPlain("--user=a b".into());
+    request.user = Some("DOMAIN\\user name".into());
+    request.groups = vec!["1".into(), "a$b".into()];
+    let words = request.encode_for(Reader::Shell).unwrap().words;
+    assert!(words.iter().all(|word| is_plain(word)), "{words:?}");
+    assert!(!words.join(" ").contains("user"), "{words:?}");
+    assert_eq!(round(&request), request);
+    request.tty = Some(Tty {
+        term: Some("a b".into()),
+        size: None,
+    });
+    let error = Error::NotPlain("--term=a b".into());
     assert_eq!(request.encode_for(Reader::Shell), Err(error));
+}
+
+/// A policy reads words; what it could have read there is not taken from anywhere else.
+#[test]
+fn nobody_hides_who_it_is() {
+    let mut request = plain();
+    request.user = Some("a b".into());
+    let encoded = request.encode_for(Reader::Shell).unwrap();
+    let shown = encoded.supplement.unwrap();
+    let mut hidden = shown.clone();
+    let at = hidden.windows(3).position(|part| part == b"a b").unwrap();
+    hidden[at + 1] = b'_';
+    let sums = [&shown, &hidden].map(|payload| supplement::sum(payload));
+    let read = |sum: &str, payload: &[u8]| {
+        let words = encoded.words.iter().map(|word| word.replace(&sums[0], sum));
+        let words: Vec<_> = words.collect();
+        Argv::read(&words).unwrap().complete(payload)
+    };
+    assert_eq!(read(&sums[0], &shown).unwrap().user.as_deref(), Some("a b"));
+    assert_eq!(read(&sums[1], &hidden), Err(Error::Differs("the user")));
 }
 
 #[test]

@@ -32,13 +32,14 @@ impl Request {
     /// When a value cannot be passed on.
     pub fn encode_for(&self, reader: Reader) -> Result<Encoded, Error> {
         self.check()?;
-        let fits = |word: &Vec<u8>| {
-            let word = std::str::from_utf8(word);
-            word.is_ok_and(|word| reader == Reader::None || is_plain(word))
-        };
+        let is_readable = |word: &String| reader == Reader::None || is_plain(word);
+        let fits =
+            |word: &Vec<u8>| String::from_utf8(word.clone()).is_ok_and(|word| is_readable(&word));
         let mut supplement = Supplement {
             command: (!self.command.iter().all(fits)).then(|| self.command.clone()),
             workdir: self.workdir.clone().filter(|dir| !fits(dir)),
+            user: self.user.clone().filter(|user| !is_readable(user)),
+            groups: (!self.groups.iter().all(is_readable)).then(|| self.groups.clone()),
             env: self.env.clone(),
         };
         let mut payload = supplement.encode();
@@ -130,8 +131,10 @@ impl Request {
         flag("pod-uid", self.each(|t| t.uid.as_ref()));
         flag("container", self.each(|t| t.container.as_ref()));
         flag("container-id", self.each(|t| t.container_id.as_ref()));
-        flag("user", self.user.clone());
-        flag("groups", list(&self.groups));
+        let user = self.user.clone();
+        flag("user", user.filter(|_| supplement.user.is_none()));
+        let groups = list(&self.groups);
+        flag("groups", groups.filter(|_| supplement.groups.is_none()));
         let workdir = self
             .workdir
             .as_ref()

@@ -31,7 +31,7 @@ pub struct SshArgs {
     )]
     pub transport: Transport,
     /// Where a node is reached, with {node} in it, in place of its addresses
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = host_template)]
     pub ssh_host: Option<String>,
     /// The pod's node, or any name that ssh knows it by: it is reached by SSH, and the API server is not
     /// asked
@@ -152,6 +152,14 @@ impl AddressType {
             Self::InternalDns => "InternalDNS",
             Self::ExternalDns => "ExternalDNS",
         }
+    }
+}
+
+/// `--ssh-host`: nothing but `{node}` is filled in.
+fn host_template(text: &str) -> Result<String, String> {
+    match text.replace("{node}", "").contains(['{', '}']) {
+        true => Err("{node} is all that is filled in".to_owned()),
+        false => Ok(text.to_owned()),
     }
 }
 

@@ -25,6 +25,9 @@ use super::settings::Settings;
 /// How long a host may think about one answer.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// How long the agent may take to say which keys it holds; to sign with one it may have to ask its user.
+const AGENT_LIMIT: Duration = Duration::from_secs(3);
+
 /// How often a wrong password may be typed.
 const TRIES: usize = 3;
 
@@ -63,6 +66,13 @@ pub(super) async fn log_in<H: Handler>(
         return Ok(());
     }
     Err(door.shut())
+}
+
+/// The agent, if there is one, and what it holds.
+async fn of_agent(settings: &Settings) -> Option<(Agent, Vec<AgentIdentity>)> {
+    let mut agent = agent(settings).await?;
+    let held = agent.request_identities().await;
+    Some((agent, held.unwrap_or_default()))
 }
 
 impl<H: Handler> Door<'_, H> {
@@ -118,11 +128,17 @@ impl<H: Handler> Door<'_, H> {
         if !self.takes(MethodKind::PublicKey) {
             return Ok(false);
         }
-        let mut agent = agent(self.settings).await;
-        let held = match &mut agent {
-            Some(agent) => agent.request_identities().await.unwrap_or_default(),
-            None => Vec::new(),
+        let (mut agent, held) = match timeout(AGENT_LIMIT, of_agent(self.settings)).await {
+            Ok(found) => found.unzip(),
+            Err(_) => {
+                let limit = humantime::format_duration(AGENT_LIMIT);
+                let told = format!("the ssh-agent has not answered within {limit}");
+                self.prompt.note(&format!("Warning: {told}"));
+                self.tried.push(told);
+                (None, None)
+            }
         };
+        let held = held.unwrap_or_default();
         for candidate in candidates(self.settings, held) {
             if !self.takes(MethodKind::PublicKey) {
                 break;

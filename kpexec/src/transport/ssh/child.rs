@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::super::{QUEUE, stream_of};
 use super::deaf::deaf_to_keys;
@@ -16,6 +18,9 @@ use super::{Error, Host, Options};
 
 /// How much is read at once, in bytes.
 const CHUNK: usize = 64 << 10;
+
+/// How long a program may live without its stdout.
+const END_LIMIT: Duration = Duration::from_secs(2);
 
 /// A command line that starts whatever is put at its end, on a node.
 #[derive(Debug)]
@@ -88,13 +93,14 @@ impl Template {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        if !self.may_prompt {
-            keep_from_asking(&mut command);
-        }
+        let group = match self.may_prompt {
+            true => Group::default(),
+            false => keep_from_asking(&mut command),
+        };
         let child = command
             .spawn()
             .map_err(|source| Error::Program { program, source })?;
-        Ok(attend(child))
+        Ok(attend(child, group))
     }
 }
 
@@ -106,12 +112,40 @@ impl fmt::Display for Template {
 
 /// Many at once would ask on the same terminal, and take keys that are for the command. OpenSSH asks
 /// the program that is named, which fails; whoever reads the terminal all the same is stopped there (SIGTTIN), and
-/// killed when it is not waited for any more.
-fn keep_from_asking(command: &mut Command) {
+/// killed when it is not waited for any more, with all that it has started.
+fn keep_from_asking(command: &mut Command) -> Group {
     command.env("SSH_ASKPASS", "false");
     command.env("SSH_ASKPASS_REQUIRE", "force");
     #[cfg(unix)]
     command.process_group(0);
+    Group {
+        is_own: true,
+        id: None,
+    }
+}
+
+/// What a program has started, as far as it is in a process group of its own: killed when this is dropped, unless
+/// the program has ended by itself. What it left behind then it may have meant to, as a ControlMaster.
+#[derive(Default)]
+struct Group {
+    is_own: bool,
+    id: Option<u32>,
+}
+
+impl Group {
+    fn leave(mut self) {
+        self.id = None;
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Group {
+    fn drop(&mut self) {
+        let id = self.id.and_then(|id| i32::try_from(id).ok());
+        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(id, rustix::process::Signal::KILL);
+        }
+    }
 }
 
 /// A name in braces that is none of ours. What else has braces, as JSON does, is left alone.
@@ -127,7 +161,8 @@ fn unknown_place(word: &str) -> Option<&str> {
 }
 
 /// Reads what it writes, and waits for its end.
-fn attend(mut child: Child) -> Process {
+fn attend(mut child: Child, mut group: Group) -> Process {
+    group.id = child.id().filter(|_| group.is_own);
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (from_process, heard) = mpsc::channel(QUEUE);
     let out = tokio::spawn(read(stdout, from_process.clone(), Said::Stdout));
@@ -135,10 +170,16 @@ fn attend(mut child: Child) -> Process {
     let mut attendant = JoinSet::new();
     attendant.spawn(async move {
         let _ = out.await;
-        let _ = err.await;
-        let how = match child.wait().await {
-            Ok(status) => how(status),
-            Err(error) => How::Lost(error.to_string()),
+        // Nothing more can come of it.
+        let how = match timeout(END_LIMIT, child.wait()).await {
+            Ok(Ok(status)) => {
+                group.leave();
+                // What it left behind may hold its stderr for as long as it lives.
+                let _ = timeout(END_LIMIT, err).await;
+                how(status)
+            }
+            Ok(Err(error)) => How::Lost(error.to_string()),
+            Err(_) => How::Lost("it has closed its stdout".to_owned()),
         };
         let _ = from_process.send(Said::Ended(how)).await;
     });
@@ -195,6 +236,7 @@ mod tests {
 
     fn filled(command: &str, options: &Options) -> Result<Vec<String>, String> {
         let host = Host {
+            others: Vec::new(),
             name: "node-1".into(),
             address: "10.0.0.1".into(),
         };

@@ -102,9 +102,15 @@ async fn speak(
             }),
         }
     };
-    let handle = handle.map_err(|error| Error::Handshake {
-        host: settings.place(),
-        why: reason.take().unwrap_or_else(|| words(&error)),
+    let handle = handle.map_err(|error| {
+        let why = reason.take().unwrap_or_else(|| words(&error));
+        Error::Handshake {
+            host: settings.place(),
+            why: match &settings.proxy_command {
+                Some(command) => format!("{why}; it was to be reached by ProxyCommand {command:?}"),
+                None => why,
+            },
+        }
     })?;
     Ok(Client {
         handle,

@@ -29,13 +29,38 @@ pub async fn has_address(name: &str) -> bool {
     found.is_ok_and(|found| found.is_ok_and(|mut all| all.next().is_some()))
 }
 
-/// Connects by TCP: to each of the host's addresses, for its share of the time.
+/// Connects by TCP: to each of the places where the host may be, for its share of the time.
 pub(super) async fn dial(settings: &Settings) -> Result<TcpStream, Error> {
+    let places = settings.others.len() + 1;
+    let share = settings.connect_limit / u32::try_from(places).unwrap_or(1);
+    let first = match dial_at(&settings.host, share, settings).await {
+        Err(error) => error,
+        stream => return stream,
+    };
+    for other in &settings.others {
+        if let Ok(stream) = dial_at(other, share, settings).await {
+            return Ok(stream);
+        }
+    }
+    match settings.others.is_empty() {
+        true => Err(first),
+        false => Err(Error::Nowhere {
+            first: Box::new(first),
+            others: settings.others.clone(),
+        }),
+    }
+}
+
+/// The same at one place, to each of its addresses.
+async fn dial_at(host: &str, limit: Duration, settings: &Settings) -> Result<TcpStream, Error> {
+    let settings = &Settings {
+        host: host.to_owned(),
+        ..settings.clone()
+    };
     let failed = |source| Error::Connect {
         host: settings.place(),
         source,
     };
-    let limit = settings.connect_limit;
     let timed_out = || Error::TimedOut {
         host: settings.place(),
         limit,

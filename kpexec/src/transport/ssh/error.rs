@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PushError;
+use crate::stderr::chain;
 
 /// Why a node is not reached by SSH, or has no cnsenter to talk to.
 #[derive(Debug, thiserror::Error)]
@@ -163,6 +164,14 @@ pub enum Error {
         /// Why.
         why: &'static str,
     },
+    /// A node is at none of its addresses.
+    #[error("{}; nor is it reached at {}", chain(&**first), others.join(", "))]
+    Nowhere {
+        /// Why not at the first.
+        first: Box<Self>,
+        /// The others.
+        others: Vec<String>,
+    },
     /// It does not let us in.
     #[error("{host} does not let {user} in: {why}")]
     Denied {
@@ -272,6 +281,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Via { source, .. } => return source.hint(),
+            Self::Nowhere { first, .. } => return first.hint(),
             Self::Push(error) => return error.hint(),
             Self::UnknownKey {
                 host,
@@ -309,7 +319,8 @@ impl Error {
             }
             Self::NoCnsenter { host } => format!(
                 "--push sends it there for this command alone; or install it, as with scp cnsenter \
-                 {host}:/usr/local/sbin/: it is one static file, and of kpexec's release"
+                 {host}:/usr/local/sbin/: it is one static file, and of kpexec's release. (If it is there: \
+                 ssh {host} 'echo $PATH' tells where it is looked for)"
             ),
             Self::Sudo { program, said, .. }
                 if program.ends_with("sudo") && said.contains("have a tty") =>
@@ -323,12 +334,16 @@ impl Error {
                  /usr/local/sbin/cnsenter' >/etc/sudoers.d/kpexec; or log in as root (--ssh-user)"
                     .to_owned()
             }
-            Self::Sudo { program, .. } => format!(
+            Self::Sudo { program, .. } if program.ends_with("doas") => format!(
                 "allow it without a password: permit nopass USER cmd cnsenter, in /etc/doas.conf; \
                  {program} takes none otherwise"
             ),
+            Self::Sudo { .. } => {
+                "what --ssh-sudo names is run as sudo is: with -n -- and the command".to_owned()
+            }
             Self::NoSudo { .. } => {
-                "log in as root (--ssh-user root), or name what makes root there: --ssh-sudo PATH"
+                "name what makes root there (--ssh-sudo PATH), or log in as root and without it \
+                 (--ssh-user root --ssh-sudo auto)"
                     .to_owned()
             }
             Self::Keyword { .. } => "install OpenSSH's client".to_owned(),

@@ -254,17 +254,16 @@ impl HostKeys {
     }
 }
 
-/// Names that a host may be known by as well: without its port, as ssh has it, and the node's own, where
-/// its address is all that was looked for. Whoever shows that node's key is that node.
+/// Names that a host may be known by as well: without its port, as ssh has it, and the node's own and its
+/// other addresses, where one address is all that was looked for. Whoever shows that node's key is that
+/// node.
 fn others(settings: &Settings) -> Vec<String> {
     if settings.host_key_alias.is_some() {
         return Vec::new();
     }
     let mut names = Vec::new();
-    for host in [Some(&settings.host), settings.node.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    let hosts = [&settings.host].into_iter().chain(&settings.node);
+    for host in hosts.chain(&settings.others) {
         for port in [settings.port, known_hosts::PORT] {
             names.push(known_hosts::name_of(host, port));
         }

@@ -14,6 +14,9 @@ use russh::keys::{
 
 use super::settings::Settings;
 
+/// What the first line of every private key has, whatever its format (RFC 7468, PROTOCOL.key of OpenSSH).
+const PRIVATE: &[u8] = b"PRIVATE KEY-----";
+
 pub(super) type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
 
 /// A key that may open a host's door.
@@ -125,11 +128,17 @@ fn public_part(path: &Path) -> Option<PublicKey> {
 pub(super) fn unfit(path: &Path) -> Option<&'static str> {
     if load_public_key(path).is_ok() {
         Some("a public key, whose private one the agent does not hold")
-    } else if is_open_to_others(path) {
+    } else if is_private_key(path) && is_open_to_others(path) {
         Some("which others may read: chmod 600")
     } else {
         None
     }
+}
+
+/// Whether a file looks like one: nobody is to close another.
+fn is_private_key(path: &Path) -> bool {
+    let text = fs::read(path).unwrap_or_default();
+    text.windows(PRIVATE.len()).any(|part| part == PRIVATE)
 }
 
 /// As ssh has it: of somebody's own files alone.

@@ -102,6 +102,8 @@ pub struct Host {
     pub name: String,
     /// Where it is, unless ssh_config(5) says so.
     pub address: String,
+    /// Where else it may be reached, if not there.
+    pub others: Vec<String>,
 }
 
 impl Host {
@@ -111,6 +113,7 @@ impl Host {
         Self {
             name: name.to_owned(),
             address: name.to_owned(),
+            others: Vec::new(),
         }
     }
 }
@@ -175,6 +178,9 @@ pub async fn connect_by(
 ) -> Result<Connection, Error> {
     check_name(&host.name)?;
     check_name(&host.address)?;
+    host.others
+        .iter()
+        .try_for_each(|address| check_name(address))?;
     options.user.as_deref().map_or(Ok(()), check_user)?;
     let mut prompt = Prompt::new(options.may_prompt, report);
     let (link, user) = match &options.command {

@@ -24,6 +24,8 @@ pub(super) struct Settings {
     /// As the user calls it.
     pub(super) alias: String,
     pub(super) host: String,
+    /// Where it may be as well, if it is not there.
+    pub(super) others: Vec<String>,
     /// The node's own name, where that is another one.
     pub(super) node: Option<String>,
     pub(super) port: u16,
@@ -77,15 +79,13 @@ pub(super) async fn of(ways: &Ways, host: &Host, options: &Options) -> Result<Se
         && value(&by_name, "hostname") == Some(name)
     {
         let by_address = ask(&host.address, options).await?;
-        return Ok(Settings {
-            node: Some(name.to_owned()),
-            ..Settings::new(&host.address, &by_address)
-        });
+        let settings = Settings::new(&host.address, &by_address);
+        return Ok(settings.of_node(name, host));
     }
     let mut settings = Settings::new(name, &by_name);
     if settings.host == name {
         settings.host.clone_from(&host.address);
-        settings.node = Some(name.to_owned());
+        settings = settings.of_node(name, host);
     }
     Ok(settings)
 }
@@ -211,6 +211,7 @@ impl Settings {
         let mut settings = Self {
             alias: alias.to_owned(),
             host: text("hostname").unwrap_or_else(|| alias.to_owned()),
+            others: Vec::new(),
             node: None,
             port: number("port").unwrap_or(22),
             user: text("user").or_else(own_user).unwrap_or_default(),
@@ -259,6 +260,17 @@ impl Settings {
         let revoked = value(pairs, "revokedhostkeys");
         settings.revoked_host_keys = revoked.and_then(|text| settings.path(text));
         settings
+    }
+
+    /// The same of a node whose addresses the cluster has told.
+    fn of_node(self, name: &str, host: &Host) -> Self {
+        // What somebody has written of the first says nothing of the others.
+        let is_as_told = self.host == host.address;
+        Self {
+            node: Some(name.to_owned()),
+            others: host.others.iter().filter(|_| is_as_told).cloned().collect(),
+            ..self
+        }
     }
 
     /// IdentityAgent: a socket, the variable that names one, or none.
