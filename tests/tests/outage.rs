@@ -506,7 +506,10 @@ fn a_node_may_be_elsewhere(story: &Story) {
     story.cluster.cut(address);
     story.refuses(
         &["--ssh", order, "unseen", "--", "true"],
-        &["nor is it reached at 10.77.0.250"],
+        &[
+            &format!("{address}:22 by SSH"),
+            "; cannot connect to 10.77.0.250:22",
+        ],
     );
     story.cluster.mend(address);
 }

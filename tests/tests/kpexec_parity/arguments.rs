@@ -53,7 +53,7 @@ fn odd_names(site: &Site) {
     let [web, end] = ["web", "--"].map(OsStr::new);
     for user in ["host$", "DOMAIN\\user", "a b", "1000;id"] {
         let output = run(&[OsStr::new("-u"), user.as_ref(), web, end, "id".as_ref()]);
-        let told = format!("no user {user:?} in the container's /etc/passwd");
+        let told = format!("no user \"{user}\" in the container's /etc/passwd");
         assert_eq!(output.code, 125, "{output}");
         assert!(output.err().contains(&told), "no {told:?}: {output}");
     }

@@ -188,7 +188,9 @@ impl SshArgs {
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         let node = self.node.as_deref()?;
-        Some(node.rsplit_once('@').map_or(node, |(_, host)| host))
+        let host = node.rsplit_once('@').map_or(node, |(_, host)| host);
+        // As URLs have IPv6 addresses.
+        Some(host.trim_matches(['[', ']']))
     }
 
     fn user(&self) -> Option<&str> {

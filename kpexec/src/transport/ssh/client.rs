@@ -174,27 +174,36 @@ impl Client {
         Ok(Process::new(heard, |to_process| write(to, to_process)))
     }
 
-    /// A stream to another host, from where this one is.
+    /// A stream to another host, from where this one is; to the first of its places that answers.
     pub(super) async fn forward(
         &self,
         via: &Settings,
         to: &Settings,
     ) -> Result<Channel<Msg>, Error> {
+        let mut errors = Vec::new();
+        for place in to.places() {
+            match self.forward_to(&place).await {
+                Ok(channel) => return Ok(channel),
+                Err(why) => errors.push(Error::Jump {
+                    via: via.place(),
+                    host: place.place(),
+                    why,
+                }),
+            }
+        }
+        Err(Error::of_places(errors))
+    }
+
+    async fn forward_to(&self, to: &Settings) -> Result<Channel<Msg>, String> {
         let port = u32::from(to.port);
         let opened = self
             .handle
             .channel_open_direct_tcpip(to.host.as_str(), port, "127.0.0.1", 0);
-        let failed = |why| Error::Jump {
-            via: via.place(),
-            host: to.place(),
-            why,
-        };
         match timeout(to.connect_limit, opened).await {
-            Ok(Ok(channel)) => Ok(channel),
-            Ok(Err(error)) => Err(failed(words(&error))),
+            Ok(opened) => opened.map_err(|error| words(&error)),
             Err(_) => {
                 let limit = humantime::format_duration(to.connect_limit);
-                Err(failed(format!("nobody answered within {limit}")))
+                Err(format!("nobody answered within {limit}"))
             }
         }
     }

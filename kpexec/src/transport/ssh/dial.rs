@@ -29,34 +29,21 @@ pub async fn has_address(name: &str) -> bool {
     found.is_ok_and(|found| found.is_ok_and(|mut all| all.next().is_some()))
 }
 
-/// Connects by TCP: to each of the places where the host may be, for its share of the time.
+/// Connects by TCP, to the first of the host's places that answers.
 pub(super) async fn dial(settings: &Settings) -> Result<TcpStream, Error> {
-    let places = settings.others.len() + 1;
-    let share = settings.connect_limit / u32::try_from(places).unwrap_or(1);
-    let first = match dial_at(&settings.host, share, settings).await {
-        Err(error) => error,
-        stream => return stream,
-    };
-    for other in &settings.others {
-        if let Ok(stream) = dial_at(other, share, settings).await {
-            return Ok(stream);
+    let mut errors = Vec::new();
+    for place in settings.places() {
+        match dial_at(&place).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => errors.push(error),
         }
     }
-    match settings.others.is_empty() {
-        true => Err(first),
-        false => Err(Error::Nowhere {
-            first: Box::new(first),
-            others: settings.others.clone(),
-        }),
-    }
+    Err(Error::of_places(errors))
 }
 
 /// The same at one place, to each of its addresses.
-async fn dial_at(host: &str, limit: Duration, settings: &Settings) -> Result<TcpStream, Error> {
-    let settings = &Settings {
-        host: host.to_owned(),
-        ..settings.clone()
-    };
+async fn dial_at(settings: &Settings) -> Result<TcpStream, Error> {
+    let limit = settings.connect_limit;
     let failed = |source| Error::Connect {
         host: settings.place(),
         source,

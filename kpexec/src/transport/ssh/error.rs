@@ -164,14 +164,9 @@ pub enum Error {
         /// Why.
         why: &'static str,
     },
-    /// A node is at none of its addresses.
-    #[error("{}; nor is it reached at {}", chain(&**first), others.join(", "))]
-    Nowhere {
-        /// Why not at the first.
-        first: Box<Self>,
-        /// The others.
-        others: Vec<String>,
-    },
+    /// A node is at none of its addresses; why not, for each of them.
+    #[error("{}", .0.iter().map(|error| chain(error)).collect::<Vec<_>>().join("; "))]
+    Nowhere(Vec<Self>),
     /// It does not let us in.
     #[error("{host} does not let {user} in: {why}")]
     Denied {
@@ -256,6 +251,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// Why a host is not reached, by what was said of each of its places.
+    pub(super) fn of_places(mut errors: Vec<Self>) -> Self {
+        match errors.len() {
+            1 => errors.swap_remove(0),
+            _ => Self::Nowhere(errors),
+        }
+    }
+
     /// Whether the user was asked for something, and did not answer.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {
@@ -281,7 +284,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Via { source, .. } => return source.hint(),
-            Self::Nowhere { first, .. } => return first.hint(),
+            Self::Nowhere(errors) => return errors.first().and_then(Self::hint),
             Self::Push(error) => return error.hint(),
             Self::UnknownKey {
                 host,

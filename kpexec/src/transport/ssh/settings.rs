@@ -273,6 +273,18 @@ impl Settings {
         }
     }
 
+    /// Each place where the host may be, with its share of the time to connect.
+    pub(super) fn places(&self) -> Vec<Self> {
+        let hosts = [&self.host].into_iter().chain(&self.others);
+        let all = u32::try_from(self.others.len() + 1).unwrap_or(1);
+        let place = |host: &String| Self {
+            host: host.clone(),
+            connect_limit: self.connect_limit / all,
+            ..self.clone()
+        };
+        hosts.map(place).collect()
+    }
+
     /// IdentityAgent: a socket, the variable that names one, or none.
     fn agent_of(&self, value: Option<&str>) -> Option<PathBuf> {
         match value {
