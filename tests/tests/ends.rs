@@ -299,9 +299,11 @@ fn nothing_survives_it_in_the_containers_groups() {
 fn a_container_that_ends_ends_the_session() {
     for kind in [Kind::Runc11, Kind::Containerd16] {
         let stage = Stage::of(kind, &Stage::spec());
-        let live = stage.sh(&["-i"], "echo ready; cat").spawn();
+        let mut live = stage.sh(&["-i"], "echo ready; cat").spawn();
         live.wait_for("ready");
         stage.runtime.stop(&stage.container);
+        // Not before its stdin ends: then the command would end by itself.
+        live.wait_exit();
         let output = live.wait();
         // The kernel kills all of a PID namespace with its init: as under nsenter and runc exec.
         assert_eq!(

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use kpexec_tests::cluster::{Laptop, Namespace, PodSpec};
+use kpexec_tests::cluster::{Laptop, Namespace, PodSpec, Worker};
 use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key, ssh_keygen};
 use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Node, Output, eventually};
 use serde_json::{Value, json};
@@ -124,6 +124,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     let young = story.deploy("young");
     run_pairs(shop);
     run_half(&story);
+    run_set(&story);
     shop.kubectl(["delete", "pod", "moving", "--now"]).ok();
     shop.run(&PodSpec::sleeper("moving").on("node-2"));
     cluster
@@ -541,12 +542,33 @@ fn programs_of_a_search_end_with_it(story: &Story) {
     );
 }
 
+/// A StatefulSet's pod, on node-1.
+fn run_set(story: &Story) {
+    let pod = PodSpec::sleeper("set").on("node-1").manifest();
+    let labels = json!({ "app": "set" });
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": { "name": "set" },
+        "spec": {
+            "serviceName": "set",
+            "selector": { "matchLabels": labels },
+            "template": { "metadata": { "labels": labels }, "spec": pod["spec"] },
+        },
+    });
+    story.shop.apply(&set.to_string());
+    eventually("it runs", || {
+        story.kpexec(&["set-0", "--", "true"]).code == 0
+    });
+}
+
 /// Two pods of one name, as there may be while a node is believed to be dead.
 fn twins_are_not_entered(story: &Story) {
-    for worker in &story.cluster.workers {
+    let run = |worker: &Worker, pod: &str| {
         let mut cri = Cri::connect(&worker.node, "/run/containerd/containerd.sock");
         let spec = ContainerSpec::sleeper("twin");
-        cri.run(&story.shop.name, "twin", &[spec]);
+        cri.run(&story.shop.name, pod, &[spec]);
+    };
+    for worker in &story.cluster.workers {
+        run(worker, "twin");
     }
     let told = [
         "pod twin runs in several places: ",
@@ -555,4 +577,12 @@ fn twins_are_not_entered(story: &Story) {
         "--node HOST",
     ];
     story.refuses(&["--ssh", "twin", "--", "true"], &told);
+    // Where it was it still is; but it is of a set, whose pods come again elsewhere.
+    story.enters("--ssh", "set-0", "set-0", &["From the cache, "]);
+    run(story.cluster.worker("node-2"), "set-0");
+    let told = [
+        "pod set-0 runs in several places: node-1 (UID ",
+        ", node-2 (UID ",
+    ];
+    story.refuses(&["--ssh", "set-0", "--", "true"], &told);
 }

@@ -64,7 +64,7 @@ fn pams_questions_are_asked() {
     let mut pty = door.run().pty();
     pty.wait_for("Password: ");
     pty.write("\x03");
-    assert_eq!(pty.wait(), 1);
+    assert_eq!(pty.wait(), 130);
     assert!(!pty.is_raw());
 }
 

@@ -10,9 +10,10 @@ mod race;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use cnsenter_protocol::Target;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 pub use error::Error;
 
@@ -26,6 +27,9 @@ use race::{Answers, LIMIT, race};
 
 /// How many remembered pods of one object are looked for where they were.
 const REMEMBERED: usize = 3;
+
+/// How long it may take to see whether the pod is elsewhere as well.
+const TWIN_LIMIT: Duration = Duration::from_secs(2);
 
 /// What is sought.
 #[derive(Debug)]
@@ -74,7 +78,10 @@ pub async fn find(
     };
     let mut asked = Asked::default();
     if let Some(place) = search.where_it_was(&mut asked).await? {
-        return search.choose(place);
+        return match search.twin_of(&place).await {
+            Some(twin) => Err(several(&[place, twin])),
+            None => search.choose(place),
+        };
     }
     search.everywhere(asked).await
 }
@@ -173,6 +180,33 @@ impl Search<'_> {
         }
     }
 
+    /// The same pod elsewhere: a StatefulSet gives the names of its pods again, and one whose node was believed
+    /// to be dead may still run there.
+    async fn twin_of(&self, place: &Place) -> Option<Place> {
+        let named = self.wanted.named;
+        let pod = self.memory.pod(self.wanted.namespace, &named.name)?;
+        let is_of_set = |object: &String| object.starts_with("statefulset/");
+        if !named.is_pod() || !pod.objects.iter().any(is_of_set) {
+            return None;
+        }
+        let mut nodes = self.nodes();
+        nodes.remove(&place.host.name);
+        let names = &Names::pod(&named.name);
+        let options = &self.silently();
+        let others = nodes.into_iter().collect();
+        let asked = race(others, |node| self.ask(self.host(&node), names, options));
+        let found = timeout(TWIN_LIMIT, asked).await.ok()?.found;
+        found.into_iter().map(|(_, place)| place).next()
+    }
+
+    /// How nodes are reached if many are asked at once: nobody knows which one a question is about.
+    fn silently(&self) -> ssh::Options {
+        ssh::Options {
+            may_prompt: false,
+            ..self.by.options.clone()
+        }
+    }
+
     fn remembered(&self) -> Vec<&Remembered> {
         let Wanted {
             namespace, named, ..
@@ -212,13 +246,8 @@ impl Search<'_> {
             all => format!("{all} nodes"),
         };
         self.report.step(format_args!("asking {all} for {what}…"));
-        // Of many questions at once nobody knows which node they are about.
-        let options = ssh::Options {
-            may_prompt: false,
-            ..self.by.options.clone()
-        };
         let names = &names;
-        let options = &options;
+        let options = &self.silently();
         let Answers {
             found,
             mut without,

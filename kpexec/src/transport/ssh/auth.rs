@@ -222,51 +222,13 @@ impl<H: Handler> Door<'_, H> {
         public: Option<PublicKey>,
         certificate: Option<Certificate>,
     ) -> Result<bool, Error> {
-        let name = path.display().to_string();
-        if let Some(why) = unfit(path) {
-            self.tried.push(format!("{name} ({why})"));
+        let found = self
+            .opened(path, public.as_ref(), certificate.as_ref())
+            .await?;
+        let Some(key) = found else {
             return Ok(false);
-        }
-        let key = match self
-            .unlocked
-            .get(path)
-            .map_or_else(|| read_key(path, None).map(Arc::new), Ok)
-        {
-            Ok(key) => key,
-            Err(KeyError::IO(error)) if error.kind() == io::ErrorKind::NotFound => {
-                if !is_usual(path) {
-                    self.tried.push(format!("{name} (which is not there)"));
-                }
-                return Ok(false);
-            }
-            Err(KeyError::KeyIsEncrypted) => {
-                // Nobody is asked for the passphrase of a key that is not wanted.
-                if !self
-                    .is_wanted(public.as_ref(), certificate.as_ref())
-                    .await?
-                {
-                    self.tried.push(name);
-                    return Ok(false);
-                }
-                if !self.prompt.may() {
-                    let told = format!("{name} (which has a passphrase: load it with ssh-add)");
-                    self.tried.push(told);
-                    return Ok(false);
-                }
-                match self.asked_for(path).await? {
-                    Some(key) => key,
-                    None => {
-                        self.tried.push(format!("{name} (with a wrong passphrase)"));
-                        return Ok(false);
-                    }
-                }
-            }
-            Err(error) => {
-                self.tried
-                    .push(format!("{name} (which cannot be read: {error})"));
-                return Ok(false);
-            }
         };
+        let name = path.display().to_string();
         let user = self.settings.user.as_str();
         let hash = self.hash(&key.algorithm()).await;
         if let Some(certificate) = certificate {
@@ -285,6 +247,50 @@ impl<H: Handler> Door<'_, H> {
         let key = PrivateKeyWithHashAlg::new(key, hash);
         let answer = timeout(LIMIT, self.handle.authenticate_publickey(user, key)).await;
         self.is_open(answer.map_err(|_| None))
+    }
+
+    /// The private key of a file, if it is of any use here; else it is tried, and why in vain.
+    async fn opened(
+        &mut self,
+        path: &Path,
+        public: Option<&PublicKey>,
+        certificate: Option<&Certificate>,
+    ) -> Result<Option<Arc<PrivateKey>>, Error> {
+        let name = path.display();
+        if let Some(why) = unfit(path) {
+            self.tried.push(format!("{name} ({why})"));
+            return Ok(None);
+        }
+        let unlocked = self.unlocked.get(path);
+        let read = unlocked.map_or_else(|| read_key(path, None).map(Arc::new), Ok);
+        let why = match read {
+            Ok(key) => return Ok(Some(key)),
+            Err(KeyError::IO(error)) if error.kind() == io::ErrorKind::NotFound => {
+                if is_usual(path) {
+                    return Ok(None);
+                }
+                "which is not there".to_owned()
+            }
+            Err(KeyError::KeyIsEncrypted) => {
+                // Nobody is asked for the passphrase of a key that is not wanted.
+                if !self.is_wanted(public, certificate).await? {
+                    self.tried.push(name.to_string());
+                    return Ok(None);
+                }
+                if self.prompt.may() {
+                    let unlocked = self.asked_for(path).await?;
+                    if unlocked.is_some() {
+                        return Ok(unlocked);
+                    }
+                    "with a wrong passphrase".to_owned()
+                } else {
+                    "which has a passphrase: load it with ssh-add".to_owned()
+                }
+            }
+            Err(error) => format!("which cannot be read: {error}"),
+        };
+        self.tried.push(format!("{name} ({why})"));
+        Ok(None)
     }
 
     /// Whether the host would take a key, or its certificate, if we could sign with it. One whose public

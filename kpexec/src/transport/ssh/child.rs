@@ -110,9 +110,9 @@ impl fmt::Display for Template {
     }
 }
 
-/// Many at once would ask on the same terminal, and take keys that are for the command. OpenSSH asks
-/// the program that is named, which fails; whoever reads the terminal all the same is stopped there (SIGTTIN), and
-/// killed when it is not waited for any more, with all that it has started.
+/// Many at once would ask on the same terminal, and take keys that are for the command. OpenSSH asks the
+/// program that is named, which fails; whoever reads the terminal all the same is stopped there (SIGTTIN),
+/// and killed when it is not waited for any more, with all that it has started.
 fn keep_from_asking(command: &mut Command) -> Group {
     command.env("SSH_ASKPASS", "false");
     command.env("SSH_ASKPASS_REQUIRE", "force");
@@ -124,8 +124,8 @@ fn keep_from_asking(command: &mut Command) -> Group {
     }
 }
 
-/// What a program has started, as far as it is in a process group of its own: killed when this is dropped, unless
-/// the program has ended by itself. What it left behind then it may have meant to, as a ControlMaster.
+/// What a program has started, as far as it is in a process group of its own: killed when this is dropped,
+/// unless the program has ended by itself. What it left behind then it may have meant to, as a ControlMaster.
 #[derive(Default)]
 struct Group {
     is_own: bool,
