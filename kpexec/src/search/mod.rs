@@ -3,6 +3,7 @@
 //! Whatever is remembered, the node itself has the last word: its cnsenter lists what runs there, and
 //! the session names pod, UID and container once more.
 
+mod choice;
 mod error;
 mod listed;
 mod naming;
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use cnsenter_protocol::Target;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 pub use error::Error;
 
@@ -194,9 +195,11 @@ impl Search<'_> {
         let names = &Names::pod(&named.name);
         let options = &self.silently();
         let others = nodes.into_iter().collect();
-        let asked = race(others, |node| self.ask(self.host(&node), names, options));
-        let found = timeout(TWIN_LIMIT, asked).await.ok()?.found;
-        found.into_iter().map(|(_, place)| place).next()
+        let deadline = Some(Instant::now() + TWIN_LIMIT);
+        let asked = race(others, deadline, |node| {
+            self.ask(self.host(&node), names, options)
+        });
+        asked.await.found.into_iter().map(|(_, place)| place).next()
     }
 
     /// How nodes are reached if many are asked at once: nobody knows which one a question is about.
@@ -252,7 +255,10 @@ impl Search<'_> {
             found,
             mut without,
             silent,
-        } = race(nodes, |node| self.ask(self.host(&node), names, options)).await;
+        } = race(nodes, None, |node| {
+            self.ask(self.host(&node), names, options)
+        })
+        .await;
         let mut places: Vec<_> = found.into_iter().map(|(_, place)| place).collect();
         if names.only().is_some() && places.len() > 1 {
             return Err(several(&places));
@@ -352,7 +358,7 @@ impl Search<'_> {
                 ),
             });
         }
-        let container = self.container(&pod, remembered, &host)?;
+        let container = choice::container(self.wanted, &pod, remembered, &host, self.report)?;
         let target = Target {
             uid: Some(pod.uid).filter(|uid| !uid.is_empty()),
             container: Some(container.name),
@@ -364,67 +370,6 @@ impl Search<'_> {
             connection,
             target,
         })
-    }
-
-    /// As kubectl chooses. Which one is first in its pod's spec no node knows: containers that begin again
-    /// are younger, and a sidecar among the init containers is older and looks like any other. So that is
-    /// remembered, or asked of the user.
-    fn container(
-        &self,
-        pod: &listed::Pod,
-        remembered: Option<&Remembered>,
-        host: &Host,
-    ) -> Result<listed::Container, Error> {
-        let named = |name: &str| pod.containers.iter().find(|c| c.name == name).cloned();
-        let all = || {
-            let names: Vec<_> = pod.containers.iter().map(|c| c.name.as_str()).collect();
-            names.join(", ")
-        };
-        if let Some(name) = self.wanted.container.filter(|name| !name.is_empty()) {
-            return named(name).ok_or_else(|| Error::NoContainer {
-                container: name.to_owned(),
-                pod: pod.name.clone(),
-                node: host.name.clone(),
-                all: all(),
-            });
-        }
-        // Another one in its place would be somebody else's.
-        let default = |name: &str| {
-            named(name).ok_or_else(|| Error::NotRunning {
-                container: name.to_owned(),
-                pod: pod.name.clone(),
-                node: host.name.clone(),
-                all: all(),
-            })
-        };
-        // The annotation may have been changed since: what the node says is younger.
-        let annotated = pod.default.as_ref();
-        if let Some(name) = annotated.or_else(|| remembered.and_then(|pod| pod.default.as_ref())) {
-            return default(name);
-        }
-        if let Some(first) = remembered.and_then(|pod| pod.containers.first()) {
-            let container = default(&first.name)?;
-            if pod.containers.len() > 1 {
-                self.report.note(&format!(
-                    "Defaulted container {:?} out of: {}",
-                    container.name,
-                    all()
-                ));
-            }
-            return Ok(container);
-        }
-        match &pod.containers[..] {
-            [container] => {
-                let name = &container.name;
-                let told = format!("Entering container {name:?}, the only one of it that runs");
-                self.report.note(&told);
-                Ok(container.clone())
-            }
-            _ => Err(Error::Which {
-                pod: pod.name.clone(),
-                all: all(),
-            }),
-        }
     }
 }
 

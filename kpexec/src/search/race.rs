@@ -29,8 +29,12 @@ pub(super) struct Answers<N, T, E> {
     pub(super) silent: Vec<(N, Option<E>)>,
 }
 
-/// Asks all of them. Whoever has not answered when this ends is left alone.
-pub(super) async fn race<N, T, E, F>(nodes: Vec<N>, ask: impl Fn(N) -> F) -> Answers<N, T, E>
+/// Asks all of them, until `deadline` if there is one. Whoever has not answered when this ends is left alone.
+pub(super) async fn race<N, T, E, F>(
+    nodes: Vec<N>,
+    deadline: Option<Instant>,
+    ask: impl Fn(N) -> F,
+) -> Answers<N, T, E>
 where
     N: Clone,
     F: Future<Output = Result<Option<T>, E>>,
@@ -49,7 +53,7 @@ where
         without: Vec::new(),
         silent: Vec::new(),
     };
-    let mut until = None;
+    let mut until = deadline;
     loop {
         let next = match until {
             None => asked.next().await,
@@ -60,9 +64,12 @@ where
             // Its turn did not come.
             Some((_, None)) => {}
             Some((node, Some(Ok(Ok(Some(answer)))))) => {
+                if answers.found.is_empty() {
+                    turns.close();
+                    let agreed = Instant::now() + AGREEMENT;
+                    until = Some(until.map_or(agreed, |until| until.min(agreed)));
+                }
                 answers.found.push((node, answer));
-                turns.close();
-                until = until.or_else(|| Some(Instant::now() + AGREEMENT));
             }
             Some((node, Some(Ok(Ok(None))))) => answers.without.push(node),
             Some((node, Some(Ok(Err(error))))) => answers.silent.push((node, Some(error))),
@@ -87,7 +94,7 @@ mod tests {
         let begun = Instant::now();
         let now = Cell::new(0);
         let most = Cell::new(0);
-        let answers = race((0..nodes.len()).collect(), |number| {
+        let answers = race((0..nodes.len()).collect(), None, |number| {
             let (delay, answer) = nodes[number];
             let (now, most) = (&now, &most);
             async move {
@@ -134,6 +141,19 @@ mod tests {
         assert_eq!(took, Duration::from_millis(200) + AGREEMENT);
         // Nobody is asked any more once somebody knows.
         assert_eq!(most, AT_ONCE);
+    }
+
+    /// Whoever has no more time hears of those who have answered by then.
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_at_the_deadline_is_told() {
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_secs(2);
+        let answers = race(vec![1800, 60_000], Some(deadline), |delay| async move {
+            sleep(Duration::from_millis(delay)).await;
+            Ok::<_, ()>(Some(delay))
+        });
+        assert_eq!(answers.await.found, [(1800, 1800)]);
+        assert_eq!(begun.elapsed(), Duration::from_secs(2));
     }
 
     #[tokio::test(start_paused = true)]

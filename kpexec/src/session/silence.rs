@@ -14,7 +14,7 @@ const DOUBT: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What then gives the connection up, as in ssh(1). It is no key of ours as long as keys are answered.
-pub(super) const ESCAPE: [u8; 2] = *b"~.";
+const ESCAPE: [u8; 2] = *b"~.";
 
 /// How long nothing has come since something was typed.
 #[derive(Debug, Default)]

@@ -32,14 +32,14 @@ impl Request {
     /// When a value cannot be passed on.
     pub fn encode_for(&self, reader: Reader) -> Result<Encoded, Error> {
         self.check()?;
-        let is_readable = |word: &String| reader == Reader::None || is_plain(word);
-        let fits =
-            |word: &Vec<u8>| String::from_utf8(word.clone()).is_ok_and(|word| is_readable(&word));
+        let is_readable = |word: &str| reader == Reader::None || is_plain(word);
+        let fits = |word: &Vec<u8>| std::str::from_utf8(word).is_ok_and(is_readable);
+        let all_groups = || self.groups.iter().all(|group| is_readable(group));
         let mut supplement = Supplement {
             command: (!self.command.iter().all(fits)).then(|| self.command.clone()),
             workdir: self.workdir.clone().filter(|dir| !fits(dir)),
             user: self.user.clone().filter(|user| !is_readable(user)),
-            groups: (!self.groups.iter().all(is_readable)).then(|| self.groups.clone()),
+            groups: (!all_groups()).then(|| self.groups.clone()),
             env: self.env.clone(),
         };
         let mut payload = supplement.encode();

@@ -7,7 +7,7 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertificate};
 
 use super::Error;
-use super::known_hosts::{self, Known, Place, Verdict};
+use super::known_hosts::{self, Known, Verdict};
 use super::prompt::Prompt;
 use super::settings::{Settings, Strict};
 
@@ -19,8 +19,6 @@ pub(super) struct HostKeys {
     principals: Vec<String>,
     /// What is known by that name, and after it by its others.
     known: Vec<Known>,
-    /// Keys that no host may have.
-    revoked: Vec<(PublicKey, Place)>,
     /// Whether that is HostKeyAlias.
     is_alias: bool,
     strict: Strict,
@@ -39,8 +37,10 @@ impl HostKeys {
             Some(alias) => alias.to_lowercase(),
             None => known_hosts::name_of(&settings.host, settings.port),
         };
-        let principal = settings.host_key_alias.as_ref().unwrap_or(&settings.host);
-        let principals = [Some(principal), settings.node.as_ref()];
+        let principals: Vec<_> = match &settings.host_key_alias {
+            Some(alias) => vec![alias],
+            None => [&settings.host].into_iter().chain(&settings.node).collect(),
+        };
         let user_files = settings.user_known_hosts.iter();
         let files: Vec<_> = user_files
             .chain(&settings.global_known_hosts)
@@ -48,19 +48,15 @@ impl HostKeys {
             .collect();
         let mut names = vec![host.clone()];
         names.extend(others(settings));
-        let known = known_hosts::read(&files, &names);
-        let revoked = settings.revoked_host_keys.as_ref();
-        let revoked =
-            revoked.map(|path| known_hosts::revoked(path).map_err(|source| (path.clone(), source)));
         let bad = |(path, source)| Error::Config { path, source };
+        let mut known = known_hosts::read(&files, &names).map_err(bad)?;
+        if let (Some(file), Some(known)) = (&settings.revoked_host_keys, known.first_mut()) {
+            let revoked = known.revoke(file);
+            revoked.map_err(|source| bad((file.clone(), source)))?;
+        }
         Ok(Self {
-            principals: principals
-                .into_iter()
-                .flatten()
-                .map(|name| name.to_lowercase())
-                .collect(),
-            known: known.map_err(bad)?,
-            revoked: revoked.transpose().map_err(bad)?.unwrap_or_default(),
+            principals: principals.iter().map(|name| name.to_lowercase()).collect(),
+            known,
             host,
             is_alias: settings.host_key_alias.is_some(),
             strict: settings.strict,
@@ -72,10 +68,6 @@ impl HostKeys {
     /// What a key is to the host, by any of its names: by the first that says something good, else by the
     /// first of all.
     fn judge(&self, key: &PublicKey) -> Verdict<'_> {
-        let is_it = |(other, _): &&(PublicKey, Place)| other.key_data() == key.key_data();
-        if let Some((_, place)) = self.revoked.iter().find(is_it) {
-            return Verdict::Revoked(place);
-        }
         let mut verdicts: Vec<_> = self.known.iter().map(|known| known.judge(key)).collect();
         let is_revoked = |verdict: &Verdict<'_>| matches!(verdict, Verdict::Revoked(_));
         if let Some(at) = verdicts.iter().position(is_revoked) {
@@ -279,12 +271,8 @@ fn described(key: &PublicKey) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::known_hosts::tests::{A, B, told};
     use super::*;
-
-    const A: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
-    const B: &str =
-        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
     /// What key A is to a node, which this is known of.
     fn verdict(known: &str, said: &[(&str, &str)]) -> Result<String, Error> {
@@ -304,12 +292,7 @@ mod tests {
             ..Settings::new("10.0.0.3", &pairs)
         };
         let keys = HostKeys::read(&settings)?;
-        Ok(match keys.judge(&A.parse().unwrap()) {
-            Verdict::Its => "its".to_owned(),
-            Verdict::Unknown => "unknown".to_owned(),
-            Verdict::Another(place) => format!("another, line {}", place.line),
-            Verdict::Revoked(place) => format!("revoked, line {}", place.line),
-        })
+        Ok(told(&keys.judge(&A.parse().unwrap())))
     }
 
     #[test]

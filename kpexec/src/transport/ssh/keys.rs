@@ -12,6 +12,8 @@ use russh::keys::{
     load_openssh_certificate, load_public_key,
 };
 
+use russh::keys::ssh_key::public::KeyData;
+
 use super::settings::Settings;
 
 /// What the first line of every private key has, whatever its format (RFC 7468, PROTOCOL.key of OpenSSH).
@@ -41,7 +43,7 @@ pub(super) async fn agent(settings: &Settings) -> Option<Agent> {
     Some(agent.ok()?.dynamic())
 }
 
-/// Private keys that were read, for all hosts of one run: nobody gives a passphrase twice.
+/// Private keys that a passphrase has opened, for all hosts of one run: nobody gives it twice.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Unlocked(Arc<Mutex<BTreeMap<PathBuf, Arc<PrivateKey>>>>);
 
@@ -91,19 +93,22 @@ pub(super) fn candidates(settings: &Settings, held: Vec<AgentIdentity>) -> Vec<C
     if !settings.identities_only {
         chosen.append(&mut others);
     }
+    let certificates = certificates(settings);
+    let certificate_of = |key: &KeyData| {
+        let mut all = certificates.iter();
+        all.find(|certificate| certificate.public_key() == key)
+            .cloned()
+    };
     let files = files.into_iter().map(|(path, public)| {
-        let certificate = certificate_of(settings, Some(path), public.as_ref());
+        let certificate = public
+            .as_ref()
+            .and_then(|key| certificate_of(key.key_data()));
         Candidate::File(path.clone(), public, certificate)
     });
     // As ssh: certificates first. The agent may have been given its keys before there were any.
-    let certified = chosen.iter().filter_map(|identity| {
-        let AgentIdentity::PublicKey { key, .. } = identity else {
-            return None;
-        };
-        let paths = settings.identities.iter().map(Some).chain([None]);
-        let mut found = paths
-            .filter_map(|path| certificate_of(settings, path.map(PathBuf::as_path), Some(key)));
-        found.next()
+    let certified = chosen.iter().filter_map(|identity| match identity {
+        AgentIdentity::PublicKey { key, .. } => certificate_of(key.key_data()),
+        AgentIdentity::Certificate { .. } => None,
     });
     let certified: Vec<_> = certified.map(Candidate::Certified).collect();
     let held = chosen.into_iter().map(Candidate::Held);
@@ -128,7 +133,7 @@ fn public_part(path: &Path) -> Option<PublicKey> {
 pub(super) fn unfit(path: &Path) -> Option<&'static str> {
     if load_public_key(path).is_ok() {
         Some("a public key, whose private one the agent does not hold")
-    } else if is_private_key(path) && is_open_to_others(path) {
+    } else if is_open_to_others(path) && is_private_key(path) {
         Some("which others may read: chmod 600")
     } else {
         None
@@ -154,17 +159,14 @@ fn is_open_to_others(_: &Path) -> bool {
     false
 }
 
-/// CertificateFile, or what ssh-keygen leaves beside the key.
-fn certificate_of(
-    settings: &Settings,
-    path: Option<&Path>,
-    public: Option<&PublicKey>,
-) -> Option<Certificate> {
-    let beside = path.map(|path| with_suffix(path, "-cert.pub"));
+/// Those of CertificateFile, and those that ssh-keygen leaves beside the keys.
+fn certificates(settings: &Settings) -> Vec<Certificate> {
+    let beside = settings.identities.iter();
+    let beside: Vec<_> = beside.map(|path| with_suffix(path, "-cert.pub")).collect();
     let files = settings.certificates.iter().chain(&beside);
-    let mut certificates = files.filter_map(|file| load_openssh_certificate(file).ok());
-    certificates
-        .find(|certificate| Some(certificate.public_key()) == public.map(PublicKey::key_data))
+    files
+        .filter_map(|file| load_openssh_certificate(file).ok())
+        .collect()
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

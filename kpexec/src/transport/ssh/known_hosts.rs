@@ -81,30 +81,31 @@ pub(super) fn read(
     Ok(known)
 }
 
-/// Keys that no host may have, a public key a line: RevokedHostKeys of ssh_config(5).
-///
-/// # Errors
-/// When the file cannot be read: then no key can be trusted.
-pub(super) fn revoked(file: &Path) -> io::Result<Vec<(PublicKey, Place)>> {
-    let bytes = fs::read(file)?;
-    if bytes.starts_with(KRL) {
-        let why = "it is a key revocation list, which kpexec does not read; --ssh-command ssh does";
-        return Err(io::Error::other(why));
-    }
-    let text = String::from_utf8_lossy(&bytes);
-    let lines = text.lines().map(str::trim).zip(1..);
-    let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
-    let keys = lines.map(|(line, number)| {
-        let key = line
-            .parse()
-            .map_err(|_| io::Error::other(format!("line {number} is no public key")))?;
-        let (file, line) = (file.to_owned(), number);
-        Ok((key, Place { file, line }))
-    });
-    keys.collect()
-}
-
 impl Known {
+    /// Adds keys that no host may have, a public key a line: RevokedHostKeys of ssh_config(5).
+    ///
+    /// # Errors
+    /// When the file cannot be read: then no key can be trusted.
+    pub(super) fn revoke(&mut self, file: &Path) -> io::Result<()> {
+        let bytes = fs::read(file)?;
+        if bytes.starts_with(KRL) {
+            let why =
+                "it is a key revocation list, which kpexec does not read; --ssh-command ssh does";
+            return Err(io::Error::other(why));
+        }
+        for (text, line) in String::from_utf8_lossy(&bytes).lines().zip(1..) {
+            let text = text.trim();
+            if text.is_empty() || text.starts_with('#') {
+                continue;
+            }
+            let key = text.parse();
+            let key = key.map_err(|_| io::Error::other(format!("line {line} is no public key")))?;
+            let file = file.to_owned();
+            self.revoked.push((key, Place { file, line }));
+        }
+        Ok(())
+    }
+
     fn add(&mut self, file: &Path, text: &str, host: &str) {
         for (line, number) in text.lines().zip(1..) {
             // A line that nobody understands names nobody, as ssh has it.
@@ -271,12 +272,12 @@ fn hash_anew(host: &str) -> io::Result<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    const A: &str =
+    pub(in super::super) const A: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
-    const B: &str =
+    pub(in super::super) const B: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
     fn key(text: &str) -> PublicKey {
@@ -289,13 +290,17 @@ mod tests {
         known
     }
 
-    fn verdict(text: &str, host: &str, which: &str) -> String {
-        match known(text, host).judge(&key(which)) {
+    pub(in super::super) fn told(verdict: &Verdict<'_>) -> String {
+        match verdict {
             Verdict::Its => "its".to_owned(),
             Verdict::Unknown => "unknown".to_owned(),
             Verdict::Another(place) => format!("another, line {}", place.line),
             Verdict::Revoked(place) => format!("revoked, line {}", place.line),
         }
+    }
+
+    fn verdict(text: &str, host: &str, which: &str) -> String {
+        told(&known(text, host).judge(&key(which)))
     }
 
     #[test]
