@@ -362,7 +362,7 @@ impl ExecArgs {
         Ok(Request {
             ssh: by_ssh.then(|| BySsh {
                 when,
-                options: self.ssh.options(caller.may_be_asked),
+                options: self.ssh.options(self.options.lease, caller.may_be_asked),
                 node: self.ssh.host().map(str::to_owned),
                 // An empty one is none, in the place of the configuration's.
                 host: self.ssh.ssh_host.filter(|host| !host.is_empty()),

@@ -1,6 +1,7 @@
 //! The options of the way by SSH.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
 
@@ -201,7 +202,7 @@ impl SshArgs {
 
     /// How nodes are reached.
     #[must_use]
-    pub fn options(&self, may_prompt: bool) -> Options {
+    pub fn options(&self, lease: Option<Duration>, may_prompt: bool) -> Options {
         Options {
             user: self.user().map(str::to_owned),
             port: self.ssh_port,
@@ -215,6 +216,7 @@ impl SshArgs {
                 .clone()
                 .filter(|command| !command.is_empty()),
             push: self.push.clone(),
+            lease,
             may_prompt,
         }
     }

@@ -1,26 +1,28 @@
 //! Who we are to a host: keys of the agent and of files, certificates, and on a terminal what else it
 //! asks for. In the order of ssh: what the agent holds needs no passphrase.
 
+mod signers;
+mod words;
+
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use russh::client::{AuthResult, Handle, Handler, KeyboardInteractiveAuthResponse as Answer};
+use russh::client::{AuthResult, Handle, Handler};
 use russh::keys::agent::AgentIdentity;
-use russh::keys::signature::Signer as _;
-use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{
     Algorithm, Certificate, Error as KeyError, HashAlg, PrivateKey, PrivateKeyWithHashAlg,
     PublicKey,
 };
-use russh::{AgentAuthError, MethodKind, MethodSet, SendError, Signer};
+use russh::{MethodKind, MethodSet};
 use tokio::time::timeout;
 
 use super::Error;
 use super::keys::{Agent, Candidate, Unlocked, agent, candidates, is_usual, read_key, unfit};
 use super::prompt::Prompt;
 use super::settings::Settings;
+use signers::{Asked, Own, PlainKey};
 
 /// How long a host may think about one answer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -347,160 +349,5 @@ impl<H: Handler> Door<'_, H> {
         }
         let told = self.handle.best_supported_rsa_hash().await;
         told.ok().flatten().unwrap_or(Some(HashAlg::Sha256))
-    }
-
-    /// Lets the user answer what the host asks: one-time codes, passwords.
-    async fn words(&mut self) -> Result<bool, Error> {
-        if !self.prompt.may() {
-            return Ok(false);
-        }
-        for _ in 0..TRIES {
-            if !self.takes(MethodKind::KeyboardInteractive) {
-                break;
-            }
-            match self.interactive().await? {
-                Answered::Right => return Ok(true),
-                Answered::Wrong => {}
-                // Its patience is better kept for what it does ask.
-                Answered::Nothing => break,
-            }
-        }
-        for _ in 0..TRIES {
-            if !self.takes(MethodKind::Password) {
-                break;
-            }
-            let settings = self.settings;
-            let question = format!("Password of {} on {}: ", settings.user, settings.place());
-            let password = self.prompt.secret(&question).await?;
-            self.tried.push("a password".to_owned());
-            let answer = self
-                .handle
-                .authenticate_password(settings.user.as_str(), password);
-            let answer = timeout(LIMIT, answer).await;
-            if self.is_open(answer.map_err(|_| None))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    async fn interactive(&mut self) -> Result<Answered, Error> {
-        let user = self.settings.user.clone();
-        let begun = self
-            .handle
-            .authenticate_keyboard_interactive_start(user, None::<String>);
-        let mut answer = begun.await;
-        let mut outcome = Answered::Nothing;
-        loop {
-            let asked = match answer {
-                Ok(Answer::InfoRequest {
-                    instructions,
-                    prompts,
-                    ..
-                }) => (instructions, prompts),
-                Ok(Answer::Success) => return Ok(Answered::Right),
-                Ok(Answer::Failure {
-                    remaining_methods, ..
-                }) => {
-                    self.methods = remaining_methods;
-                    return Ok(outcome);
-                }
-                Err(_) => return Err(self.shut()),
-            };
-            if outcome == Answered::Nothing {
-                self.tried.push("answers on the terminal".to_owned());
-                outcome = Answered::Wrong;
-            }
-            let (mut before, prompts) = asked;
-            let mut responses = Vec::new();
-            for prompt in prompts {
-                if !before.is_empty() {
-                    before.push('\n');
-                }
-                let question = std::mem::take(&mut before) + &prompt.prompt;
-                responses.push(match prompt.echo {
-                    true => self.prompt.line(&question).await?,
-                    false => self.prompt.secret(&question).await?,
-                });
-            }
-            answer = self
-                .handle
-                .authenticate_keyboard_interactive_respond(responses)
-                .await;
-        }
-    }
-}
-
-/// What came of a host's questions.
-#[derive(PartialEq, Eq)]
-enum Answered {
-    /// It lets us in.
-    Right,
-    /// It does not.
-    Wrong,
-    /// It had none.
-    Nothing,
-}
-
-/// Signs for a certificate with a key of the agent, which does not know the certificate.
-struct PlainKey<'a>(&'a mut Agent);
-
-impl Signer for PlainKey<'_> {
-    type Error = AgentAuthError;
-
-    async fn auth_sign(
-        &mut self,
-        identity: &AgentIdentity,
-        hash: Option<HashAlg>,
-        to_sign: Vec<u8>,
-    ) -> Result<Vec<u8>, AgentAuthError> {
-        let key = AgentIdentity::PublicKey {
-            key: identity.public_key().into_owned(),
-            comment: String::new(),
-        };
-        self.0.auth_sign(&key, hash, to_sign).await
-    }
-}
-
-/// Signs with a key of a file.
-struct Own(Arc<PrivateKey>);
-
-impl Signer for Own {
-    type Error = SendError;
-
-    /// What is signed and, as a string of RFC 4251, the signature.
-    async fn auth_sign(
-        &mut self,
-        _: &AgentIdentity,
-        hash: Option<HashAlg>,
-        mut to_sign: Vec<u8>,
-    ) -> Result<Vec<u8>, SendError> {
-        let signature = match self.0.key_data() {
-            KeypairData::Rsa(pair) => (pair, hash).try_sign(&to_sign),
-            pair => pair.try_sign(&to_sign),
-        };
-        let signature = signature.map_err(|_| SendError {})?;
-        let signature: Vec<u8> = signature.try_into().map_err(|_| SendError {})?;
-        let length = u32::try_from(signature.len()).map_err(|_| SendError {})?;
-        to_sign.extend(length.to_be_bytes());
-        to_sign.extend(signature);
-        Ok(to_sign)
-    }
-}
-
-/// In whose place nobody signs: it says whether that was asked for.
-struct Asked(bool);
-
-impl Signer for Asked {
-    type Error = SendError;
-
-    async fn auth_sign(
-        &mut self,
-        _: &AgentIdentity,
-        _: Option<HashAlg>,
-        _: Vec<u8>,
-    ) -> Result<Vec<u8>, SendError> {
-        self.0 = true;
-        Err(SendError {})
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{Stream as Sequence, unfold};
@@ -24,6 +25,9 @@ use super::{Error, auth};
 
 /// How much the other end may send without being told to go on: an 80 ms path carries 200 MB/s then.
 const WINDOW: u32 = 16 << 20;
+
+/// How many answers to [`KEEPALIVE`] may be missing at least: a minute of silence in all.
+const MISSING: usize = 3;
 
 /// The largest packet that is taken, in bytes.
 const PACKET: u32 = 65_535;
@@ -59,9 +63,10 @@ pub(super) async fn log_in(
     settings: &Settings,
     prompt: &Prompt,
     unlocked: &Unlocked,
+    lease: Option<Duration>,
 ) -> Result<Client, Error> {
     let keys = HostKeys::read(settings)?;
-    let mut client = speak(stream, settings, &keys, prompt).await?;
+    let mut client = speak(stream, settings, &keys, prompt, lease).await?;
     auth::log_in(&mut client.handle, settings, prompt, unlocked)
         .await
         .map_err(|error| client.explained(error))?;
@@ -74,6 +79,7 @@ async fn speak(
     settings: &Settings,
     keys: &HostKeys,
     prompt: &Prompt,
+    lease: Option<Duration>,
 ) -> Result<Client, Error> {
     let reason = Reason::default();
     let (shown, mut to_judge) = mpsc::channel(1);
@@ -81,7 +87,7 @@ async fn speak(
         shown,
         reason: reason.clone(),
     };
-    let config = Arc::new(config(keys));
+    let config = Arc::new(config(keys, lease));
     let greeted = russh::client::connect_stream(config, stream, events);
     tokio::pin!(greeted);
     let limit = sleep(settings.connect_limit);
@@ -119,7 +125,17 @@ async fn speak(
     })
 }
 
-fn config(keys: &HostKeys) -> Config {
+/// How many answers may be missing until a node is believed to be gone: a session's lease is not cut short,
+/// and what comes before a session does not wait for ever.
+fn missing_answers(lease: Option<Duration>) -> usize {
+    let in_lease = lease
+        .unwrap_or_default()
+        .as_secs()
+        .div_ceil(KEEPALIVE.as_secs());
+    usize::try_from(in_lease).unwrap_or(usize::MAX).max(MISSING)
+}
+
+fn config(keys: &HostKeys, lease: Option<Duration>) -> Config {
     let usual = Preferred::DEFAULT;
     let kinds = keys.in_order(&usual.key);
     Config {
@@ -130,8 +146,7 @@ fn config(keys: &HostKeys) -> Config {
         window_size: WINDOW,
         maximum_packet_size: PACKET,
         keepalive_interval: Some(KEEPALIVE),
-        // How long silence is borne is for a session's lease to say, and has a limit before there is one.
-        keepalive_max: 0,
+        keepalive_max: missing_answers(lease),
         preferred: Preferred {
             // Certificates are of use only where somebody is trusted to sign them.
             host_key_certificates: match keys.authorities().next() {
@@ -273,4 +288,16 @@ async fn write(to: ChannelWriteHalf<Msg>, mut from: mpsc::Receiver<Bytes>) {
         }
     }
     let _ = to.eof().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_not_cut_short() {
+        let missing = |seconds| missing_answers(Some(Duration::from_secs(seconds)));
+        assert_eq!([missing(3), missing(60), missing(300)], [3, 4, 20]);
+        assert_eq!(missing_answers(None), MISSING);
+    }
 }

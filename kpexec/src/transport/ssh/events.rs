@@ -82,6 +82,7 @@ pub(super) fn words(error: &russh::Error) -> String {
             "the connection was closed".to_owned()
         }
         russh::Error::IO(error) => error.kind().to_string(),
+        russh::Error::KeepaliveTimeout => "the node has been silent for too long".to_owned(),
         russh::Error::NoCommonAlgo { kind, theirs, .. } => {
             format!("it knows no {kind:?} but {}", theirs.join(", "))
         }

@@ -25,6 +25,7 @@ mod settings;
 mod ways;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cnsenter_protocol::request::is_plain;
 
@@ -64,6 +65,8 @@ pub struct Options {
     pub command: Option<String>,
     /// The cnsenter that is sent to a node without one.
     pub push: Push,
+    /// How long a session may be silent.
+    pub lease: Option<Duration>,
     /// Whether the user may be asked, on a terminal.
     pub may_prompt: bool,
 }

@@ -87,7 +87,8 @@ fn connect_within<'a>(
 ) -> std::pin::Pin<Box<dyn Future<Output = Result<Client, Error>> + Send + 'a>> {
     Box::pin(async move {
         let (stream, way) = open(jumps, ways, settings, options, prompt).await?;
-        let mut client = client::log_in(stream, settings, prompt, &ways.unlocked).await?;
+        let mut client =
+            client::log_in(stream, settings, prompt, &ways.unlocked, options.lease).await?;
         client.by = format!("SSH to {}@{}{way}", settings.user, settings.place());
         Ok(client)
     })
