@@ -24,6 +24,9 @@ use crate::spec::Spec;
 /// What the CRI plugin keeps beside a sandbox.
 const SANDBOX: &str = "io.cri-containerd.sandbox.metadata";
 
+/// How the extensions of a container begin that its CRI plugin has made.
+const CRI: &str = "io.cri-containerd.";
+
 /// The longest of containerd's namespaces' and containers' names.
 const MAX_NAME: usize = 255;
 
@@ -126,10 +129,11 @@ fn read(record: Record, namespace: &str) -> Container {
     container.image = Some(record.image).filter(|i| !i.is_empty());
     container.created = record.created_at.map(|t| t.seconds);
     if let Some(spec) = record.spec.and_then(|any| Spec::parse(&any.value).ok()) {
-        labels::read(&spec.annotations).fill(&mut container);
+        labels::of_spec(&spec.annotations, runtime).fill(&mut container);
         container.spec = Some(spec);
     }
-    labels::read(&record.labels.into_iter().collect()).fill(&mut container);
+    let by_cri = record.extensions.keys().any(|key| key.starts_with(CRI));
+    labels::of_containerd(&record.labels.into_iter().collect(), by_cri).fill(&mut container);
     let metadata = record.extensions.get(SANDBOX);
     container.pod_default = metadata.and_then(|any| labels::default_in(&any.value));
     container

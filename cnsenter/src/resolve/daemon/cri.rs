@@ -70,7 +70,7 @@ async fn containers(
     let listed = answer.map_err(|e| failed(&e))?.into_inner().containers;
     let meant = listed.into_iter().filter_map(|c| {
         let mut container = Container::new(&c.id, runtime);
-        labels::read(&c.labels.into_iter().collect()).fill(&mut container);
+        labels::of_kubelet(&c.labels.into_iter().collect()).fill(&mut container);
         container.image = c.image.map(|i| i.image).filter(|i| !i.is_empty());
         container.created = Some(c.created_at / NANOS);
         if c.state == ContainerState::ContainerExited as i32 {

@@ -119,7 +119,7 @@ pub fn parse_list(json: &[u8]) -> serde_json::Result<Vec<Container>> {
             .as_ref()
             .is_some_and(|n| n.starts_with("k8s_"))
         {
-            labels::read(&listed.labels.unwrap_or_default()).fill(&mut container);
+            labels::of_kubelet(&listed.labels.unwrap_or_default()).fill(&mut container);
         }
         container
     };

@@ -42,7 +42,7 @@ impl Config {
     fn fill(self, container: &mut Container) {
         // An image may have the labels of a pod; only kubelet names containers like this.
         if self.name.starts_with("k8s_") {
-            labels::read(&self.labels).fill(container);
+            labels::of_kubelet(&self.labels).fill(container);
         }
         container.name = Some(self.name);
         container.image = Some(self.image).filter(|i| !i.is_empty());

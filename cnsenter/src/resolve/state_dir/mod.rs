@@ -325,7 +325,7 @@ pub(super) fn parse_pid(bytes: &[u8]) -> Option<nix::unistd::Pid> {
 
 /// Gives a container its spec, and what the spec's annotations say.
 fn set_spec(container: &mut Container, spec: Spec) {
-    labels::read(&spec.annotations).fill(container);
+    labels::of_spec(&spec.annotations, container.runtime).fill(container);
     container.spec = Some(spec);
 }
 
