@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::ended::{Ended, MAX_WORDS, keep};
 use super::super::greeting::LIMIT;
@@ -25,8 +25,8 @@ const PIECE: usize = 32 << 10;
 pub(super) struct Upload {
     process: Process,
     host: String,
-    /// What its lines begin with.
-    mark: String,
+    /// What its folder is called, and what its lines begin with.
+    name: String,
     /// What it has said and nobody has read yet.
     heard: Ended,
     machine: String,
@@ -44,14 +44,14 @@ impl Upload {
         let mut upload = Self {
             process,
             host: host.to_owned(),
-            mark: format!("{name}:"),
+            name,
             heard: Ended::default(),
             machine: String::new(),
             path: String::new(),
         };
         let limit = TRANSFER.as_secs();
-        let mark = &upload.mark;
-        let call = format!("{SCRIPT}\nNAME={name}; MARK={mark}; LIMIT={limit}; main\n");
+        let name = &upload.name;
+        let call = format!("{SCRIPT}\nNAME={name}; MARK={name}:; LIMIT={limit}; main\n");
         upload.say(call).await;
         upload.machine = match upload.hear(LIMIT).await? {
             Answer::Machine(machine) => machine,
@@ -92,6 +92,9 @@ impl Upload {
         match answer? {
             // Theirs has to be ours, whatever they think of it.
             Answer::Stored { sum, path } if sum == program.sum => {
+                if !is_in_folder(&path, &self.name) {
+                    return Err(self.refused(Answer::Other));
+                }
                 self.path.clone_from(&path);
                 Ok(path)
             }
@@ -106,9 +109,12 @@ impl Upload {
 
     /// Has the file removed, and waits for that; else where it may be left.
     pub(super) async fn remove(mut self) -> Result<(), String> {
-        self.say("\n".to_owned()).await;
-        match self.hear(LIMIT).await {
-            Ok(Answer::Removed) => Ok(()),
+        let removed = async {
+            self.say("\n".to_owned()).await;
+            self.hear(LIMIT).await
+        };
+        match timeout(LIMIT, removed).await {
+            Ok(Ok(Answer::Removed)) => Ok(()),
             _ => Err(self.path),
         }
     }
@@ -144,7 +150,8 @@ impl Upload {
 
     /// What is after the mark, with which a line of noise may have been interrupted.
     fn next_line(&mut self) -> Option<String> {
-        let mark = self.mark.as_bytes();
+        let mark = format!("{}:", self.name);
+        let mark = mark.as_bytes();
         let heard = &mut self.heard.stdout;
         let start = heard.windows(mark.len()).position(|part| part == mark)? + mark.len();
         let length = heard[start..].iter().position(|byte| *byte == b'\n')?;
@@ -222,6 +229,13 @@ impl Answer {
     }
 }
 
+/// Whether a path is the file's in a folder of this name. It becomes a word of the user's own program, which
+/// could take another one for an option (CVE-2017-1000117 is of that kind).
+fn is_in_folder(path: &str, name: &str) -> bool {
+    let place = path.strip_suffix(&format!("/{name}/cnsenter"));
+    place.is_some_and(|place| place.is_empty() || place.starts_with('/'))
+}
+
 /// A folder's name that nobody can guess, and that no login script says.
 fn name() -> Result<String, Error> {
     let mut bytes = [0_u8; 16];
@@ -254,6 +268,22 @@ mod tests {
             ("", Answer::Other),
         ] {
             assert_eq!(Answer::read(line), answer);
+        }
+    }
+
+    #[test]
+    fn a_node_names_no_other_file() {
+        let name = "kpexec-1";
+        for (path, is_ours) in [
+            ("/tmp/kpexec-1/cnsenter", true),
+            ("/kpexec-1/cnsenter", true),
+            ("-oProxyCommand=/kpexec-1/cnsenter", false),
+            ("-A", false),
+            ("/bin/sh", false),
+            ("/tmp/kpexec-2/cnsenter", false),
+            ("kpexec-1/cnsenter", false),
+        ] {
+            assert_eq!(is_in_folder(path, name), is_ours, "{path}");
         }
     }
 
