@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::aftermath::{self, End};
 use crate::agent::{self, Agent};
 use crate::cache::{Cache, Node, Pending, Seen};
 use crate::cluster::Cluster;
-use crate::config;
+use crate::config::{self, Selection};
 use crate::ephemeral::Job;
 use crate::error::Error;
 use crate::manifest::Wish;
@@ -19,6 +20,9 @@ use crate::stderr::{chain, printable, say};
 use crate::target::{self, Sought, Target, Wanted};
 use crate::trace::Trace;
 use crate::transport::{self, Duplex};
+
+/// How long a credential plugin has while a command runs.
+const RENEWAL_LIMIT: Duration = Duration::from_secs(30);
 
 /// A container, as the API server knows it.
 pub struct Found {
@@ -104,6 +108,16 @@ pub async fn find(
             .map(|cache| Pending::begin(move || cache.add(seen))),
         cache,
     })
+}
+
+/// The cluster with new credentials, of which nobody is asked or told: the terminal is the command's.
+async fn connect_again(request: &Request) -> Option<Cluster> {
+    let silent = Selection {
+        silent: true,
+        ..request.selection.clone()
+    };
+    let access = config::load(&silent, Some(RENEWAL_LIMIT)).await.ok()?;
+    Cluster::new(access, request.request_timeout).ok()
 }
 
 /// The smaller of two limits; of the user's, zero is none.
@@ -221,13 +235,15 @@ impl Found {
         let mut interrupts = Interrupts::new();
         let node = &self.target.node;
         report.step(format_args!("making an agent on {node}…"));
-        let job = Job::create(&self.cluster, wish, node).await?;
+        let again = Box::new(|| connect_again(request).boxed());
+        let job = Job::create(&self.cluster, again, wish, node).await?;
         let opened = async {
             let agent = job.ready(request.pod_running_timeout, &report).await?;
             self.open_in(agent, request, &report, trace).await
         };
         let opened = tokio::select! {
             opened = opened => opened,
+            never = job.keep() => match never {},
             signal = interrupts.next() => Err(session::Error::Interrupted(signal).into()),
         };
         let end = match opened {

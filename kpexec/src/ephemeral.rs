@@ -8,14 +8,17 @@ use std::convert::Infallible;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::BoxFuture;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::agent::{self, Agent};
 use crate::cluster::{self, Cluster, encoded};
 use crate::manifest::{self, Wish};
 use crate::report::Report;
+use crate::stderr::{printable, say};
 
 /// How long the agent outlives us at most.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
@@ -110,9 +113,16 @@ impl Error {
     }
 }
 
+/// Connects to the cluster again, as whoever we are there now: credentials may not hold for as long as a
+/// session does. None if that is not to be had.
+pub type Again<'a> = Box<dyn Fn() -> BoxFuture<'a, Option<Cluster>> + 'a>;
+
 /// A Job with an agent.
 pub struct Job<'a> {
     cluster: &'a Cluster,
+    again: Again<'a>,
+    /// What that gave, once it was needed.
+    renewed: Mutex<Option<Cluster>>,
     namespace: String,
     name: String,
     node: String,
@@ -123,10 +133,17 @@ impl<'a> Job<'a> {
     /// Has it made.
     ///
     /// # Errors
-    /// When that is refused, or nobody knows.
-    pub async fn create(cluster: &'a Cluster, wish: &Wish, node: &str) -> Result<Self, Error> {
+    /// When that is refused, or nobody knows; then what may be left is told.
+    pub async fn create(
+        cluster: &'a Cluster,
+        again: Again<'a>,
+        wish: &Wish,
+        node: &str,
+    ) -> Result<Self, Error> {
         let job = Self {
             cluster,
+            again,
+            renewed: Mutex::default(),
             namespace: wish.namespace.clone(),
             name: format!("{}-{:016x}", manifest::NAME, random()),
             node: node.to_owned(),
@@ -139,8 +156,10 @@ impl<'a> Job<'a> {
             Err(error) if error.is_not_found() => Err(Error::NoNamespace(job.namespace)),
             Err(error) => {
                 // A lost answer does not mean that there is none.
-                if !error.is_answer() {
-                    let _ = job.remove().await;
+                if !error.is_answer()
+                    && let Err(left) = job.remove().await
+                {
+                    say(printable(&left));
                 }
                 Err(error.into())
             }
@@ -201,7 +220,9 @@ impl<'a> Job<'a> {
             let deadline = self.begun.0.elapsed().max(slept) + DEADLINE;
             let change = json!({ "spec": { "activeDeadlineSeconds": deadline.as_secs() } });
             // There is time for several attempts.
-            let _ = self.cluster.change(&self.path(), &change).await;
+            let path = self.path();
+            let changed = self.ask(async |cluster| cluster.change(&path, &change).await);
+            let _ = changed.await;
         }
     }
 
@@ -211,7 +232,8 @@ impl<'a> Job<'a> {
     /// In words, when it may be there for some time yet.
     pub async fn remove(&self) -> Result<(), String> {
         let path = self.path();
-        let removal = timeout(REMOVAL, self.cluster.delete(&path, None));
+        let removal = self.ask(async |cluster| cluster.delete(&path, None).await);
+        let removal = timeout(REMOVAL, removal);
         let reason = match removal.await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => error.to_string(),
@@ -231,6 +253,22 @@ impl<'a> Job<'a> {
              within {}; sooner with: kubectl -n {namespace} delete job {name}",
             humantime::format_duration(DEADLINE)
         )
+    }
+
+    /// Asks the server, once more with new credentials if it does not know us any more.
+    async fn ask<T>(
+        &self,
+        call: impl AsyncFn(&Cluster) -> Result<T, cluster::Error>,
+    ) -> Result<T, cluster::Error> {
+        let mut renewed = self.renewed.lock().await;
+        let answer = call(renewed.as_ref().unwrap_or(self.cluster)).await;
+        match answer {
+            Err(error) if error.is_of_credentials() => match (self.again)().await {
+                Some(cluster) => call(renewed.insert(cluster)).await,
+                None => Err(error),
+            },
+            answer => answer,
+        }
     }
 
     fn path(&self) -> String {
@@ -295,6 +333,10 @@ mod tests {
         )
     }
 
+    fn nobody<'a>() -> Again<'a> {
+        Box::new(|| Box::pin(async { None }))
+    }
+
     fn wish() -> Wish {
         Wish {
             namespace: "tools".into(),
@@ -306,7 +348,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn its_deadline_is_put_off_for_as_long_as_we_are_there() {
         let (cluster, calls) = server(Some(200));
-        let job = Job::create(&cluster, &wish(), "node-1").await.unwrap();
+        let job = Job::create(&cluster, nobody(), &wish(), "node-1")
+            .await
+            .unwrap();
         let hour = timeout(Duration::from_secs(3590), job.keep()).await;
         assert!(hour.is_err());
         let calls = calls.lock().unwrap();
@@ -327,11 +371,36 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn credentials_are_renewed_for_it() {
+        let (cluster, _) = server(Some(200));
+        let (renewed, calls) = server(Some(200));
+        let (expired, refused) = server(Some(401));
+        let again: Again<'_> = Box::new(move || {
+            let renewed = renewed.clone();
+            Box::pin(async { Some(renewed) })
+        });
+        let mut job = Job::create(&cluster, again, &wish(), "node-1")
+            .await
+            .unwrap();
+        job.cluster = &expired;
+        let some_time = timeout(Duration::from_secs(250), job.keep()).await;
+        assert!(some_time.is_err());
+        job.remove().await.unwrap();
+        let methods = |calls: &Calls| -> Vec<_> {
+            let calls = calls.lock().unwrap();
+            let words = calls.iter().map(|(call, _)| call.split(' ').next());
+            words.flatten().map(str::to_owned).collect()
+        };
+        assert_eq!(methods(&refused), ["PATCH"]);
+        assert_eq!(methods(&calls), ["PATCH", "PATCH", "DELETE"]);
+    }
+
     #[tokio::test]
     async fn one_that_may_have_been_made_is_removed() {
         for (answer, methods) in [(Some(403), &["POST"][..]), (None, &["POST", "DELETE"])] {
             let (cluster, calls) = server(answer);
-            assert!(Job::create(&cluster, &wish(), "n").await.is_err());
+            assert!(Job::create(&cluster, nobody(), &wish(), "n").await.is_err());
             let calls = calls.lock().unwrap();
             let called: Vec<_> = calls
                 .iter()
@@ -343,11 +412,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_left_is_told_with_what_to_run() {
-        let (cluster, _) = server(Some(200));
-        let mut job = Job::create(&cluster, &wish(), "node-1").await.unwrap();
+        let ((cluster, _), (broken, _)) = (server(Some(200)), server(Some(500)));
+        let mut job = Job::create(&cluster, nobody(), &wish(), "node-1")
+            .await
+            .unwrap();
         job.remove().await.unwrap();
-        let (cluster, _) = server(Some(500));
-        job.cluster = &cluster;
+        job.cluster = &broken;
         let told = job.remove().await.unwrap_err();
         assert!(
             told.contains("was not removed: Error from server: no\n"),

@@ -111,8 +111,8 @@ struct Status {
     client_key_data: Option<String>,
 }
 
-/// Replaces an exec entry by what its plugin gives. A session is over before that has to be
-/// renewed: the API server asks once, when a connection begins. Without a limit it may take as long as
+/// Replaces an exec entry by what its plugin gives. That need not be renewed for a session: the API server
+/// asks once, when a connection begins; who asks it anew later has to. Without a limit it may take as long as
 /// somebody needs to log in.
 pub(super) async fn resolve(
     user: &mut AuthInfo,

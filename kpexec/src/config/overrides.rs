@@ -49,6 +49,8 @@ impl Overrides {
         if let Some(file) = &self.authority {
             cluster.certificate_authority = Some(file.display().to_string());
             cluster.certificate_authority_data = None;
+            // Who names an authority wants the server to be checked, whatever the file says.
+            cluster.insecure_skip_tls_verify = self.insecure;
         }
     }
 
@@ -108,6 +110,21 @@ mod tests {
         assert_eq!(cluster.server.as_deref(), Some("https://b"));
         assert_eq!(cluster.tls_server_name, None);
         assert_eq!(cluster.certificate_authority_data, None);
+    }
+
+    #[test]
+    fn whoever_names_an_authority_has_the_server_checked() {
+        let mut cluster = Cluster {
+            insecure_skip_tls_verify: Some(true),
+            ..Cluster::default()
+        };
+        let overrides = Overrides {
+            authority: Some("/ca".into()),
+            ..Overrides::default()
+        };
+        overrides.change_cluster(&mut cluster);
+        assert_eq!(cluster.insecure_skip_tls_verify, None);
+        assert_eq!(cluster.certificate_authority.as_deref(), Some("/ca"));
     }
 
     #[test]
