@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::aftermath::End;
 use crate::by_api::{self, Found, Patience};
-use crate::cache::{Cache, Memory};
+use crate::cache::{Cache, Memory, Node};
 use crate::config::CredentialError;
 use crate::error::Error;
 use crate::report::Report;
@@ -13,7 +13,7 @@ use crate::search::{self, Wanted};
 use crate::stderr::chain;
 use crate::target::{self, Sought};
 use crate::trace::Trace;
-use crate::transport::ssh::{AddressType, Host, When};
+use crate::transport::ssh::{self, AddressType, Connection, Host, When};
 use crate::{aftermath, agent, config, over_ssh, session, transport};
 
 /// How long the API server has: who falls back wants to know it soon.
@@ -49,10 +49,10 @@ pub async fn run(by: &BySsh, request: &Request, trace: &Trace) -> Result<End, Er
             Err(error) => tell(why_not(error, by.when)?, &report),
         }
     }
-    let host = host(&found, by).await;
+    let (host, connection) = connect(&found, by, &report).await?;
     found.cluster.decided();
     let target = (&found.target).into();
-    let opened = over_ssh::open(&host, target, by, request, report, trace).await;
+    let opened = over_ssh::start(connection, &host, target, request, report, trace).await;
     let (stream, options) = opened?;
     let ended = session::run(stream, options).await;
     let end = aftermath::explain(found.known(), None, ended).await?;
@@ -96,6 +96,50 @@ async fn by_search(
     Ok(aftermath::explain(None, None, ended).await?)
 }
 
+/// Logs in at the pod's node: where its pod says that it is; if nobody is there, where else it may be.
+async fn connect(
+    found: &Found,
+    by: &BySsh,
+    report: &Report,
+) -> Result<(Host, Connection), ssh::Error> {
+    let tried = host(found, by).await;
+    report.step(format_args!("connecting to {} over SSH…", tried.name));
+    let first = match ssh::connect(&tried, &by.options, report).await {
+        Ok(connection) => return Ok((tried, connection)),
+        Err(error) => error,
+    };
+    let elsewhere = match first.is_of_nobody_at(&tried.address) {
+        true => elsewhere(found, by, &tried).await,
+        false => None,
+    };
+    let Some(host) = elsewhere else {
+        return Err(first);
+    };
+    let connection = ssh::connect(&host, &by.options, report).await?;
+    Ok((host, connection))
+}
+
+/// The node at its other addresses, if it has any. Those that were tried are the last ones: what is known of
+/// them says who it is.
+async fn elsewhere(found: &Found, by: &BySsh, tried: &Host) -> Option<Host> {
+    let all = found.cluster.addresses(&tried.name).await.ok()?;
+    let known = Node::new(&tried.name, &all);
+    let host = search::host(&tried.name, Some(&known), by);
+    let is_tried = |address: &String| *address == tried.address || tried.others.contains(address);
+    let all = [host.address].into_iter().chain(host.others);
+    let (last, mut others): (Vec<_>, Vec<_>) = all.partition(is_tried);
+    if others.is_empty() {
+        return None;
+    }
+    let address = others.remove(0);
+    others.extend(last);
+    Some(Host {
+        address,
+        others,
+        ..host
+    })
+}
+
 /// Where the node is. Its pod tells of one of its addresses; more cost a call.
 async fn host(found: &Found, by: &BySsh) -> Host {
     let name = &found.target.node;
@@ -104,7 +148,7 @@ async fn host(found: &Found, by: &BySsh) -> Host {
         return search::host(name, found.node.as_ref(), by);
     }
     let all = found.cluster.addresses(name).await.ok();
-    let node = all.map(|all| crate::cache::Node::new(name, &all));
+    let node = all.map(|all| Node::new(name, &all));
     search::host(name, node.as_ref().or(found.node.as_ref()), by)
 }
 

@@ -149,6 +149,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
     story.enters("--ssh=auto", "web", "web", &told);
     story.enters("--ssh", "web", "web", &[]);
     story.enters("--ssh=auto", "late", "late", &[]);
+    a_node_has_more_addresses_than_its_pods_tell(&story);
     let daemonset = ["delete", "daemonset", "nodepause", "--cascade=foreground"];
     cluster
         .nodepause(daemonset.into_iter().chain(["--wait=false"]))
@@ -481,6 +482,40 @@ fn whoever_is_asked_has_time(story: &Story) {
     assert_eq!(pty.wait(), 130);
     assert!(!pty.is_raw());
     assert_eq!(pty.raw().matches("Passphrase").count(), 1, "{}", pty.raw());
+}
+
+/// The API server knows all of a node's addresses, its pods one: that may not lead there from here. (No
+/// kubelet is there to put its own words in place of these.)
+fn a_node_has_more_addresses_than_its_pods_tell(story: &Story) {
+    let worker = story.cluster.worker("node-1");
+    let inside = worker.address.to_string();
+    let outside = format!("10.77.0.{}", 100 + worker.address.octets()[3]);
+    let addresses = ["add", "del"].map(|what| {
+        let of_node = format!("ip address {what} {outside}/24 dev eth0");
+        (of_node, format!("ip route {what} unreachable {inside}/32"))
+    });
+    let run = |(of_node, of_laptop): &(String, String)| {
+        worker.node.command(of_node.split(' ')).ok();
+        story.laptop.node.command(of_laptop.split(' ')).ok();
+    };
+    run(&addresses[0]);
+    story.refuses(&["--ssh", "web", "--", "true"], &[&format!("{inside}:22 ")]);
+    let external = json!([{ "type": "ExternalIP", "address": outside }]);
+    let patch = json!({ "status": { "addresses": external } }).to_string();
+    let patch = [
+        "patch",
+        "node",
+        "node-1",
+        "--subresource=status",
+        "-p",
+        &patch,
+    ];
+    story.cluster.kubectl(patch).ok();
+    let output = story.kpexec(&["-v", "--ssh", "web", "--", "hostname"]);
+    assert_eq!((output.code, output.out().trim()), (0, "web"), "{output}");
+    let by = format!("SSH to root@{outside}:22");
+    assert!(output.err().contains(&by), "{output}");
+    run(&addresses[1]);
 }
 
 /// One of a node's addresses is of a network that does not lead here.

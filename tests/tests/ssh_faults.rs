@@ -1,11 +1,13 @@
 //! What becomes of a session by SSH when a part on the way fails, and what is said of nodes that are not
 //! as they should be.
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use cnsenter_protocol::PROTOCOL;
 use kpexec_tests::ssh::{Sshd, public_key, ssh_keygen};
 use kpexec_tests::{Live, Output, SshBed, cache, eventually, hello_of};
+use nix::sys::signal::Signal;
 
 /// A command in the pod, which leaves a daemon behind and has told that it runs.
 fn start(bed: &SshBed, time: &str) -> Live {
@@ -197,6 +199,21 @@ fn banners_are_no_greeting() {
     let _sshd = Sshd::with(node, lines);
     let output = bed.kpexec(["-i", "web", "--", "cat"]).stdin("in").run();
     assert_eq!((output.code, output.out().as_str()), (0, "in"), "{output}");
+    assert_eq!(output.err(), "", "{output}");
+    // It may be where to confirm a login: people see it, unless they do not want to.
+    let shown = || {
+        let mut pty = bed.kpexec(["web", "--", "hostname"]).pty();
+        assert_eq!(pty.wait(), 0);
+        pty.raw()
+    };
+    let warning = "Authorized use only!\r\n";
+    let seen = shown();
+    assert!(
+        seen.contains(warning) && seen.ends_with("web\r\n"),
+        "{seen:?}"
+    );
+    bed.laptop.write("/root/.ssh/config", "LogLevel ERROR\n");
+    assert!(!shown().contains(warning));
 }
 
 #[test]
@@ -226,4 +243,28 @@ fn passphrases_stay_wrong() {
     assert!(!shown.contains("\rwrong"), "{shown}");
     assert_eq!(pty.wait(), 1);
     assert!(!pty.is_raw());
+    // Whoever ends kpexec at the question gets the terminal back.
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+        let mut pty = bed.kpexec_as("locked", words).pty();
+        pty.wait_for("Passphrase for /root/.ssh/locked: ");
+        assert!(pty.is_raw());
+        pty.live().signal(signal);
+        assert_eq!(pty.wait(), 128 + signal as i32);
+        assert!(!pty.is_raw());
+    }
+    // After it, too: here, while the host behind the one that asked does not answer.
+    let address = bed.address;
+    let hop = format!(
+        "Host hop\nHostName {address}\nUser locked\nIdentityFile /root/.ssh/locked\n\
+         Host far\nHostName 10.77.0.250\nProxyJump hop\nConnectTimeout 60\n"
+    );
+    bed.laptop.write("/root/.ssh/config", hop);
+    let mut pty = bed.kpexec_to("far", ["-v", "web", "--", "true"]).pty();
+    pty.wait_for("Passphrase for /root/.ssh/locked: ");
+    pty.write("open sesame\r");
+    pty.wait_for("\r\n");
+    sleep(Duration::from_millis(500));
+    assert!(!pty.is_raw());
+    pty.live().signal(Signal::SIGTERM);
+    assert_eq!(pty.wait(), 128 + Signal::SIGTERM as i32);
 }

@@ -128,6 +128,47 @@ fn hosts_with_other_keys_are_refused() {
 }
 
 #[test]
+fn hosts_may_be_known_elsewhere() {
+    let address = bed().address.to_string();
+    let own = bed().sshd.host_key();
+    // The folder's name has a blank, which ssh -G does not quote.
+    let file = "/root/.ssh/John Doe/known_hosts";
+    bed()
+        .laptop
+        .command(["mkdir", "-p", "/root/.ssh/John Doe"])
+        .ok();
+    bed().laptop.write(file, format!("{address} {own}\n"));
+    let lines = format!("  UserKnownHostsFile \"{file}\" /dev/null\n");
+    assert_eq!(by_config("blank", "node", &host(&lines)).ok(), "web");
+
+    let program = "/root/.ssh/hosts";
+    let script = format!(
+        "#!/bin/sh\necho \"$@\" >/root/.ssh/asked\n[ $1 = {address} ] || exit 7\necho \"$1 {own}\"\n"
+    );
+    bed().laptop.write(program, script);
+    bed().laptop.command(["chmod", "755", program]).ok();
+    let asking = |arguments: &str| {
+        let lines = "  UserKnownHostsFile /dev/null\n  KnownHostsCommand";
+        let lines = format!("{lines} {program} {arguments}\n");
+        by_config("asking", "node", &host(&lines))
+    };
+    assert_eq!(asking("%H %I %t \"a  b\" %%").ok(), "web");
+    assert_eq!(
+        bed().laptop.read("/root/.ssh/asked"),
+        format!("{address} ORDER NONE a  b %\n")
+    );
+    let failing = asking("web").run();
+    assert_eq!(failing.code, 1, "{failing}");
+    for told in [
+        "Warning: KnownHostsCommand ",
+        "failed: exit status: 7",
+        "is not known",
+    ] {
+        assert!(failing.err().contains(told), "no {told:?} in {failing}");
+    }
+}
+
+#[test]
 fn certificates_of_hosts_and_users_hold() {
     let bed = SshBed::new();
     let (laptop, node) = (&bed.laptop, &bed.shop.node);

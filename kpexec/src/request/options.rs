@@ -20,8 +20,18 @@ pub struct Options {
     #[arg(long, value_name = "PROFILE", value_parser = parse_profile, default_value = "full", help_heading = "What is entered")]
     pub privileges: Profile,
     /// How long the command outlives a connection that is silent [default: 60s]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_lease)]
     pub lease: Option<Duration>,
+}
+
+/// What is shorter ends commands for no more than a slow moment of the network.
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
+
+fn parse_lease(text: &str) -> Result<Duration, String> {
+    parse_duration(text).and_then(|lease| match lease < SHORTEST_LEASE {
+        true => Err("1s is the least: what is shorter is a slow moment of the network".to_owned()),
+        false => Ok(lease),
+    })
 }
 
 /// What cnsenter is told, validated as far as that can be done without the container.

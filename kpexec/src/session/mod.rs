@@ -38,6 +38,7 @@ use signals::Signals;
 pub use ending::Ending;
 pub use error::Error;
 pub use interrupts::Interrupts;
+pub(crate) use signals::giving_back;
 pub use terminal::{Terminal, size};
 
 /// The only session of our streams.

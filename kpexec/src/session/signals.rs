@@ -12,8 +12,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 #[cfg(unix)]
 use unix::Sources;
+#[cfg(unix)]
+pub(crate) use unix::giving_back;
 #[cfg(windows)]
 use windows::Sources;
+#[cfg(windows)]
+pub(crate) use windows::giving_back;
 
 /// What a signal is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +63,24 @@ impl Signals {
 
 #[cfg(unix)]
 mod unix {
-    use std::future::poll_fn;
+    use std::future::{pending, poll_fn};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, LazyLock};
     use std::task::Poll;
 
     use rustix::process::{Signal as Raw, getpid, kill_process};
+    use signal_hook::flag::register_conditional_default;
+    use signal_hook::low_level::emulate_default_handler;
     use tokio::signal::unix::{Signal as Source, SignalKind, signal};
 
+    use super::super::terminal;
     use super::{Event, Signal};
+
+    /// What ends a program that says nothing else.
+    const ENDING: [Raw; 4] = [Raw::HUP, Raw::INT, Raw::QUIT, Raw::TERM];
+
+    /// Whether it does so here, once tokio has taken such a signal over: that is for ever.
+    static ENDS: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
     /// The signals that mean something to a session.
     pub(super) struct Sources(Vec<(Source, Event)>);
@@ -83,7 +98,7 @@ mod unix {
 
     impl Sources {
         pub(super) fn new(tty: bool) -> Self {
-            let ignored = ignored();
+            ENDS.store(false, Ordering::Relaxed);
             let mut wanted = vec![(Raw::TSTP, Event::Stop)];
             wanted.extend(FORWARDED.map(|(raw, name)| {
                 let event = match (tty, name) {
@@ -93,10 +108,15 @@ mod unix {
                 };
                 (raw, event)
             }));
+            Self::of(&wanted)
+        }
+
+        fn of(wanted: &[(Raw, Event)]) -> Self {
+            let ignored = ignored();
             // Whoever started us under nohup wants that signal to have no effect.
-            let wanted = wanted.into_iter().filter(|(raw, _)| !is_in(ignored, *raw));
+            let wanted = wanted.iter().filter(|(raw, _)| !is_in(ignored, *raw));
             let sources = wanted.filter_map(|(raw, event)| {
-                Some((signal(SignalKind::from_raw(raw.as_raw())).ok()?, event))
+                Some((signal(SignalKind::from_raw(raw.as_raw())).ok()?, *event))
             });
             Self(sources.collect())
         }
@@ -112,6 +132,31 @@ mod unix {
             })
             .await
         }
+    }
+
+    /// Waits for what keeps the terminal raw. Whoever is ended by a signal meanwhile leaves it as it was.
+    pub(crate) async fn giving_back<T>(work: impl Future<Output = T>) -> T {
+        static TAKEN_OVER: LazyLock<()> = LazyLock::new(|| {
+            let ignored = ignored();
+            for raw in ENDING.iter().filter(|raw| !is_in(ignored, **raw)) {
+                let _ = register_conditional_default(raw.as_raw(), ENDS.clone());
+            }
+        });
+        ENDS.store(false, Ordering::Relaxed);
+        let mut sources = Sources::of(&ENDING.map(|raw| (raw, Event::End(raw.as_raw()))));
+        LazyLock::force(&TAKEN_OVER);
+        let done = tokio::select! {
+            done = work => done,
+            event = sources.next() => {
+                terminal::restore();
+                if let Event::End(signal) = event {
+                    let _ = emulate_default_handler(signal);
+                }
+                pending().await
+            }
+        };
+        ENDS.store(true, Ordering::Relaxed);
+        done
     }
 
     /// Stops this process until it is continued.
@@ -195,6 +240,11 @@ mod windows {
                 };
             }
         }
+    }
+
+    /// Nothing ends a program there before it has been told.
+    pub(crate) async fn giving_back<T>(work: impl Future<Output = T>) -> T {
+        work.await
     }
 
     pub(in super::super) fn stop_ourselves() {}

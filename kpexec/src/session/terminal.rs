@@ -37,8 +37,8 @@ impl Drop for Terminal {
     }
 }
 
-/// Nobody is left to be told if that fails.
-fn restore() {
+/// Makes the terminal what it was before it was raw. Nobody is left to be told if that fails.
+pub(super) fn restore() {
     #[cfg(windows)]
     console::speak_terminal(false);
     let _ = disable_raw_mode();

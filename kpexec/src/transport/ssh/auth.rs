@@ -16,9 +16,11 @@ use russh::keys::{
     PublicKey,
 };
 use russh::{MethodKind, MethodSet};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::Error;
+use super::banner::Banner;
 use super::keys::{Agent, Candidate, Unlocked, agent, candidates, is_usual, read_key, unfit};
 use super::prompt::Prompt;
 use super::settings::Settings;
@@ -38,6 +40,7 @@ struct Door<'a, H: Handler> {
     handle: &'a mut Handle<H>,
     settings: &'a Settings,
     prompt: &'a Prompt,
+    banner: &'a Banner,
     unlocked: &'a Unlocked,
     /// What it still takes.
     methods: MethodSet,
@@ -52,22 +55,34 @@ pub(super) async fn log_in<H: Handler>(
     handle: &mut Handle<H>,
     settings: &Settings,
     prompt: &Prompt,
+    banner: &Banner,
     unlocked: &Unlocked,
 ) -> Result<(), Error> {
     let mut door = Door {
         handle,
         settings,
         prompt,
+        banner,
         unlocked,
         methods: MethodSet::empty(),
         tried: Vec::new(),
     };
     let none = door.handle.authenticate_none(settings.user.as_str());
-    let none = timeout(LIMIT, none).await;
+    let none = in_time(banner, none).await;
     if door.is_open(none.map_err(|_| None))? || door.keys().await? || door.words().await? {
         return Ok(());
     }
     Err(door.shut())
+}
+
+/// Waits for an answer; without an end where the host has told the user something, which may be where to
+/// confirm the login.
+async fn in_time<T>(banner: &Banner, answer: impl Future<Output = T>) -> Result<T, Elapsed> {
+    tokio::pin!(answer);
+    match timeout(LIMIT, &mut answer).await {
+        Err(_) if banner.is_shown() => Ok(answer.await),
+        answer => answer,
+    }
 }
 
 /// The agent, if there is one, and what it holds.
@@ -239,7 +254,7 @@ impl<H: Handler> Door<'_, H> {
             let answer =
                 self.handle
                     .authenticate_certificate_with(user, certificate, hash, &mut signer);
-            let answer = timeout(LIMIT, answer).await;
+            let answer = in_time(self.banner, answer).await;
             let answer = answer.map(|answer| answer.map_err(|_| russh::Error::SendError));
             if self.is_open(answer.map_err(|_| None))? {
                 return Ok(true);
@@ -247,7 +262,8 @@ impl<H: Handler> Door<'_, H> {
         }
         self.tried.push(name);
         let key = PrivateKeyWithHashAlg::new(key, hash);
-        let answer = timeout(LIMIT, self.handle.authenticate_publickey(user, key)).await;
+        let answer = self.handle.authenticate_publickey(user, key);
+        let answer = in_time(self.banner, answer).await;
         self.is_open(answer.map_err(|_| None))
     }
 
@@ -313,7 +329,7 @@ impl<H: Handler> Door<'_, H> {
             let answer =
                 self.handle
                     .authenticate_certificate_with(user, certificate, hash, &mut asked);
-            if let Ok(Ok(answer)) = timeout(LIMIT, answer).await {
+            if let Ok(Ok(answer)) = in_time(self.banner, answer).await {
                 self.is_open(Ok(Ok(answer)))?;
             }
         }
@@ -321,7 +337,7 @@ impl<H: Handler> Door<'_, H> {
             let answer =
                 self.handle
                     .authenticate_publickey_with(user, public.clone(), hash, &mut asked);
-            if let Ok(Ok(answer)) = timeout(LIMIT, answer).await {
+            if let Ok(Ok(answer)) = in_time(self.banner, answer).await {
                 self.is_open(Ok(Ok(answer)))?;
             }
         }

@@ -14,6 +14,7 @@ use russh::{
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::banner::Banner;
 use super::dial::Stream;
 use super::events::{Events, KEEPALIVE, Reason, Shown, words};
 use super::host_key::HostKeys;
@@ -65,9 +66,11 @@ pub(super) async fn log_in(
     unlocked: &Unlocked,
     lease: Option<Duration>,
 ) -> Result<Client, Error> {
-    let keys = HostKeys::read(settings)?;
-    let mut client = speak(stream, settings, &keys, prompt, lease).await?;
-    auth::log_in(&mut client.handle, settings, prompt, unlocked)
+    let keys = HostKeys::read(settings, prompt).await?;
+    let banner = Banner::new(settings, prompt);
+    let config = Arc::new(config(&keys, lease));
+    let mut client = speak(stream, settings, &keys, prompt, &banner, config).await?;
+    auth::log_in(&mut client.handle, settings, prompt, &banner, unlocked)
         .await
         .map_err(|error| client.explained(error))?;
     Ok(client)
@@ -79,15 +82,16 @@ async fn speak(
     settings: &Settings,
     keys: &HostKeys,
     prompt: &Prompt,
-    lease: Option<Duration>,
+    banner: &Banner,
+    config: Arc<Config>,
 ) -> Result<Client, Error> {
     let reason = Reason::default();
     let (shown, mut to_judge) = mpsc::channel(1);
     let events = Events {
         shown,
         reason: reason.clone(),
+        banner: banner.clone(),
     };
-    let config = Arc::new(config(keys, lease));
     let greeted = russh::client::connect_stream(config, stream, events);
     tokio::pin!(greeted);
     let limit = sleep(settings.connect_limit);

@@ -80,7 +80,7 @@ pub(super) fn through(command: &str, settings: &Settings) -> Result<Box<dyn Stre
         why: format!("ProxyCommand {command:?} {why}"),
     };
     let line = settings
-        .with_tokens(command)
+        .with_tokens(command, |_| None)
         .ok_or_else(|| bad("has an unknown token"))?;
     let (shell, flag, line) = match cfg!(windows) {
         true => ("cmd".to_owned(), "/c", line),

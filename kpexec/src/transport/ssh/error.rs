@@ -259,6 +259,19 @@ impl Error {
         }
     }
 
+    /// Whether nobody answers at that address, which may be another network's.
+    #[must_use]
+    pub fn is_of_nobody_at(&self, address: &str) -> bool {
+        match self {
+            Self::Connect { host, .. } | Self::TimedOut { host, .. } | Self::Jump { host, .. } => {
+                let without_port = host.rsplit_once(':').map_or("", |(host, _)| host);
+                without_port.trim_matches(['[', ']']) == address
+            }
+            Self::Nowhere(errors) => errors.iter().any(|error| error.is_of_nobody_at(address)),
+            _ => false,
+        }
+    }
+
     /// Whether the user was asked for something, and did not answer.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {

@@ -4,9 +4,11 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use russh::client::{DisconnectReason, Handler};
+use russh::client::{DisconnectReason, Handler, Session};
 use russh::keys::PublicKeyOrCertificate;
 use tokio::sync::{mpsc, oneshot};
+
+use super::banner::Banner;
 
 /// How often a silent node is asked whether it is there, once it has let us in.
 pub(super) const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -36,6 +38,7 @@ impl Reason {
 pub(super) struct Events {
     pub(super) shown: mpsc::Sender<Shown>,
     pub(super) reason: Reason,
+    pub(super) banner: Banner,
 }
 
 impl Handler for Events {
@@ -52,6 +55,11 @@ impl Handler for Events {
         let (verdict, judged) = oneshot::channel();
         let asked = self.shown.send(Shown { key, verdict }).await;
         Ok(asked.is_ok() && judged.await.unwrap_or(false))
+    }
+
+    async fn auth_banner(&mut self, text: &str, _: &mut Session) -> Result<(), russh::Error> {
+        self.banner.show(text);
+        Ok(())
     }
 
     async fn disconnected(

@@ -8,6 +8,7 @@ use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey, PublicKeyOrCertifi
 
 use super::Error;
 use super::known_hosts::{self, Known, Verdict};
+use super::known_hosts_command;
 use super::prompt::Prompt;
 use super::settings::{Settings, Strict};
 
@@ -32,7 +33,15 @@ impl HostKeys {
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub(super) fn read(settings: &Settings) -> Result<Self, Error> {
+    pub(super) async fn read(settings: &Settings, prompt: &Prompt) -> Result<Self, Error> {
+        let mut keys = Self::of_files(settings)?;
+        if let Some(known) = keys.known.first_mut() {
+            known_hosts_command::ask(settings, &keys.host, known, prompt).await;
+        }
+        Ok(keys)
+    }
+
+    fn of_files(settings: &Settings) -> Result<Self, Error> {
         let host = match &settings.host_key_alias {
             Some(alias) => alias.to_lowercase(),
             None => known_hosts::name_of(&settings.host, settings.port),
@@ -291,7 +300,7 @@ mod tests {
             node: Some("node-3".to_owned()),
             ..Settings::new("10.0.0.3", &pairs)
         };
-        let keys = HostKeys::read(&settings)?;
+        let keys = HostKeys::of_files(&settings)?;
         Ok(told(&keys.judge(&A.parse().unwrap())))
     }
 

@@ -106,7 +106,8 @@ impl Known {
         Ok(())
     }
 
-    fn add(&mut self, file: &Path, text: &str, host: &str) {
+    /// Adds what a text says of a host.
+    pub(super) fn add(&mut self, file: &Path, text: &str, host: &str) {
         for (line, number) in text.lines().zip(1..) {
             // A line that nobody understands names nobody, as ssh has it.
             let Some(entry) = parse(line).filter(|entry| names(entry.host_patterns(), host)) else {

@@ -5,6 +5,7 @@
 
 mod args;
 mod auth;
+mod banner;
 mod child;
 mod client;
 mod config_file;
@@ -17,6 +18,7 @@ mod greeting;
 mod host_key;
 mod keys;
 mod known_hosts;
+mod known_hosts_command;
 mod process;
 mod prompt;
 mod push;

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use super::Error;
 use crate::report::Pause;
 use crate::report::Report;
-use crate::session::Terminal;
+use crate::session::{Terminal, giving_back};
 use crate::stderr::printable;
 
 #[cfg(unix)]
@@ -70,7 +70,7 @@ impl Prompt {
     /// # Errors
     /// When nobody answers it.
     pub(super) async fn secret(&self, question: &str) -> Result<String, Error> {
-        self.ask(question, |question| {
+        giving_back(self.ask(question, |question| {
             let mut terminal = Both::open()?;
             // First of all, for whoever types at once.
             let raw = Terminal::raw()?;
@@ -79,7 +79,7 @@ impl Prompt {
             terminal.write("\r\n")?;
             drop(raw);
             answer
-        })
+        }))
         .await
     }
 
@@ -133,12 +133,14 @@ fn read_secret(keys: &mut impl Read) -> io::Result<String> {
             b'\r' | b'\n' => {
                 return String::from_utf8(typed).map_err(|_| io::ErrorKind::InvalidData.into());
             }
-            // Ctrl-C, and Ctrl-D where nothing was typed.
-            3 => return Err(io::ErrorKind::Interrupted.into()),
+            // Ctrl-C and Ctrl-\, and Ctrl-D where nothing was typed.
+            3 | 28 => return Err(io::ErrorKind::Interrupted.into()),
             4 if typed.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
             // Backspace takes a character back, Ctrl-U all of them.
             8 | 127 => while typed.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {},
             21 => typed.clear(),
+            // Ctrl-Z is no part of a secret.
+            26 => {}
             byte => typed.push(byte),
         }
     }
@@ -157,7 +159,10 @@ mod tests {
         assert_eq!(read("größe\x7f\x7f\x7fü\r".as_bytes()), Ok("grü".into()));
         assert_eq!(read(b"wrong\x15right\nx"), Ok("right".into()));
         assert_eq!(read(b"\r"), Ok(String::new()));
-        assert_eq!(read(b"ab\x03\r"), Err(io::ErrorKind::Interrupted));
+        assert_eq!(read(b"se\x1acret\r"), Ok("secret".into()));
+        for end in [b"ab\x03\r", b"ab\x1c\r"] {
+            assert_eq!(read(end), Err(io::ErrorKind::Interrupted));
+        }
         assert_eq!(read(b"\x04"), Err(io::ErrorKind::UnexpectedEof));
         assert_eq!(read(b"ab"), Err(io::ErrorKind::UnexpectedEof));
     }

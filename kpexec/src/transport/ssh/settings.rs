@@ -38,6 +38,8 @@ pub(super) struct Settings {
     pub(super) agent: Option<PathBuf>,
     pub(super) user_known_hosts: Vec<PathBuf>,
     pub(super) global_known_hosts: Vec<PathBuf>,
+    /// A program that knows more of them.
+    pub(super) known_hosts_command: Option<String>,
     /// Keys that no host may have.
     pub(super) revoked_host_keys: Option<PathBuf>,
     pub(super) host_key_alias: Option<String>,
@@ -45,6 +47,8 @@ pub(super) struct Settings {
     pub(super) strict: Strict,
     /// Nobody is asked anything.
     pub(super) is_batch: bool,
+    /// What hosts say before they let anybody in is shown.
+    pub(super) tells_banners: bool,
     /// Hosts to go through, separated by commas.
     pub(super) jump: Option<String>,
     /// A shell's command that is the connection.
@@ -192,6 +196,12 @@ fn without_names(pairs: &Pairs) -> BTreeSet<&(String, String)> {
         .collect()
 }
 
+/// Whether a LogLevel is below INFO.
+fn is_terse(level: &str) -> bool {
+    let terse = ["quiet", "fatal", "error"];
+    terse.iter().any(|name| level.eq_ignore_ascii_case(name))
+}
+
 /// The value that comes first, which is the one that holds; "none" is none.
 fn value<'a>(pairs: &'a Pairs, keyword: &str) -> Option<&'a str> {
     let (_, value) = pairs.iter().find(|(name, _)| name == keyword)?;
@@ -221,6 +231,7 @@ impl Settings {
             agent: None,
             user_known_hosts: Vec::new(),
             global_known_hosts: Vec::new(),
+            known_hosts_command: text("knownhostscommand"),
             revoked_host_keys: None,
             host_key_alias: text("hostkeyalias"),
             hash_known_hosts: is_on("hashknownhosts"),
@@ -230,6 +241,7 @@ impl Settings {
                 _ => Strict::Ask,
             },
             is_batch: is_on("batchmode"),
+            tells_banners: !value(pairs, "loglevel").is_some_and(is_terse),
             jump: text("proxyjump"),
             proxy_command: text("proxycommand"),
             connect_limit: number("connecttimeout")
@@ -243,14 +255,26 @@ impl Settings {
                 .filter(|(name, value)| name == keyword && value != "none");
             named.map(|(_, value)| value.as_str()).collect()
         };
-        let lists = |keyword| all(keyword).into_iter().flat_map(str::split_whitespace);
         let paths = |texts: &mut dyn Iterator<Item = &str>| -> Vec<PathBuf> {
             texts.filter_map(|text| settings.path(text)).collect()
         };
         let identities = paths(&mut all("identityfile").into_iter());
         let certificates = paths(&mut all("certificatefile").into_iter());
-        let user_known_hosts = paths(&mut lists("userknownhostsfile"));
-        let global_known_hosts = paths(&mut lists("globalknownhostsfile"));
+        let lists = |keyword| -> Vec<PathBuf> {
+            let lists = all(keyword).into_iter().map(words);
+            lists
+                .flat_map(|words| {
+                    joined(
+                        words
+                            .iter()
+                            .filter_map(|word| settings.path(word))
+                            .collect(),
+                    )
+                })
+                .collect()
+        };
+        let user_known_hosts = lists("userknownhostsfile");
+        let global_known_hosts = lists("globalknownhostsfile");
         let agent = pairs.iter().find(|(name, _)| name == "identityagent");
         settings.agent = settings.agent_of(agent.map(|(_, value)| value.as_str()));
         settings.identities = identities;
@@ -301,15 +325,20 @@ impl Settings {
     /// A path as ssh_config(5) spells it; None if it has a token that is not known here.
     fn path(&self, text: &str) -> Option<PathBuf> {
         let text = text.trim_matches('"');
-        let text = with_variables(text).and_then(|text| self.with_tokens(&text))?;
+        let text = with_variables(text).and_then(|text| self.with_tokens(&text, |_| None))?;
         Some(match text.strip_prefix("~/") {
             Some(rest) => std::env::home_dir()?.join(rest),
             None => PathBuf::from(text),
         })
     }
 
-    /// Puts in what TOKENS of ssh_config(5) stand for; None if one of them is not known here.
-    pub(super) fn with_tokens(&self, text: &str) -> Option<String> {
+    /// Puts in what TOKENS of ssh_config(5) stand for, and these more; None if one of them is not known
+    /// here.
+    pub(super) fn with_tokens(
+        &self,
+        text: &str,
+        more: impl Fn(char) -> Option<String>,
+    ) -> Option<String> {
         let home = || Some(std::env::home_dir()?.display().to_string());
         let mut out = String::new();
         let mut rest = text;
@@ -325,7 +354,7 @@ impl Settings {
                 'r' => out.push_str(&self.user),
                 'k' => out.push_str(self.host_key_alias.as_ref().unwrap_or(&self.alias)),
                 'u' => out.push_str(&std::env::var("USER").ok()?),
-                _ => return None,
+                token => out.push_str(&more(token)?),
             }
             rest = after.as_str();
         }
@@ -340,6 +369,33 @@ impl Settings {
             false => format!("{}:{}", self.host, self.port),
         }
     }
+}
+
+/// The words of a list, some of which may be in double quotes.
+fn words(list: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (part, is_quoted) in list.split('"').zip([false, true].into_iter().cycle()) {
+        match is_quoted {
+            true => words.push(part.to_owned()),
+            false => words.extend(part.split_whitespace().map(str::to_owned)),
+        }
+    }
+    words
+}
+
+/// Puts paths with blanks together again, which `ssh -G` does not quote: those whose parts are not there.
+fn joined(parts: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for part in parts {
+        match paths.last_mut() {
+            Some(last) if !part.has_root() && !part.exists() => {
+                last.as_mut_os_string().push(" ");
+                last.as_mut_os_string().push(part);
+            }
+            _ => paths.push(part),
+        }
+    }
+    paths
 }
 
 /// Puts in the environment's variables for `${NAME}`, which paths may have (ssh_config(5), ENVIRONMENT
@@ -400,9 +456,22 @@ mod tests {
     }
 
     #[test]
+    fn paths_may_have_blanks() {
+        let files = |list: &str| settings(&format!("userknownhostsfile {list}")).user_known_hosts;
+        let both = ["/John Doe/a", "/b"].map(PathBuf::from);
+        assert_eq!(files("/John Doe/a /b"), both);
+        assert_eq!(files("\"/John Doe/a\" /b"), both);
+        assert_eq!(
+            files("/b \"/John Doe/a\""),
+            [&both[1], &both[0]].map(PathBuf::clone)
+        );
+        assert_eq!(files("none"), [""; 0].map(PathBuf::from));
+    }
+
+    #[test]
     fn tokens_stand_for_something() {
         let settings = settings("user admin\nport 22");
-        let expanded = |text| settings.with_tokens(text);
+        let expanded = |text| settings.with_tokens(text, |_| None);
         assert_eq!(
             expanded("a%%b %h ${x:-y} $x"),
             Some("a%b web ${x:-y} $x".into())

@@ -2,10 +2,9 @@
 
 use russh::MethodKind;
 use russh::client::{Handler, KeyboardInteractiveAuthResponse as Answer};
-use tokio::time::timeout;
 
 use super::super::Error;
-use super::{Door, LIMIT, TRIES};
+use super::{Door, TRIES, in_time};
 
 impl<H: Handler> Door<'_, H> {
     /// Lets the user answer what the host asks: one-time codes, passwords.
@@ -35,7 +34,7 @@ impl<H: Handler> Door<'_, H> {
             let answer = self
                 .handle
                 .authenticate_password(settings.user.as_str(), password);
-            let answer = timeout(LIMIT, answer).await;
+            let answer = in_time(self.banner, answer).await;
             if self.is_open(answer.map_err(|_| None))? {
                 return Ok(true);
             }
@@ -71,6 +70,10 @@ impl<H: Handler> Door<'_, H> {
                 outcome = Answered::Wrong;
             }
             let (mut before, prompts) = asked;
+            if prompts.is_empty() && !before.is_empty() {
+                // Where the question is answered elsewhere: on a telephone, say.
+                self.prompt.note(&before);
+            }
             let mut responses = Vec::new();
             for prompt in prompts {
                 if !before.is_empty() {
