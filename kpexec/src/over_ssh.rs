@@ -1,5 +1,6 @@
 //! A run by SSH: the API server is asked at most where the pod is, and its exec is not used.
 
+use cnsenter_protocol::times::LEASE;
 use cnsenter_protocol::{Reader, Target};
 
 use crate::aftermath::{self, End};
@@ -102,7 +103,17 @@ pub async fn start(
     let size = request.io.tty.then(session::size).flatten();
     let encoded = request.for_cnsenter(target, false, size);
     let encoded = encoded.encode_for(Reader::Shell)?;
-    let stream = node.open(&encoded.words, &report, trace).await?;
+    let opened = node.open(&encoded.words, &report, trace).await;
+    let stream = opened.map_err(|error| match (error.is_of_silence(), &encoded.supplement) {
+        // Who has been told all in argv may have started it, whether we hear of that or not.
+        (true, None) => Error::Session(session::Error::Lost {
+            node: host.name.clone(),
+            reason: error.to_string(),
+            pid: None,
+            lease: request.run.lease.unwrap_or(LEASE),
+        }),
+        _ => error.into(),
+    })?;
     trace.step(|| format!("cnsenter {}", encoded.words.join(" ")));
     let options = Options {
         io: request.io,

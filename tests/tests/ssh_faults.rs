@@ -185,6 +185,20 @@ fn cnsenter_is_another() {
         refused(&output, &[versions, told]);
         eventually("nothing of it runs", || node.find(&["cat"]).is_empty());
     }
+    // One that greets, and is stuck then: it may have started the command.
+    node.write("/usr/local/share/hello", hello_of(PROTOCOL, PROTOCOL));
+    let mut pty = bed.kpexec(["-it", "web", "--", "sh"]).pty();
+    eventually("the terminal is raw", || pty.is_raw());
+    sleep(Duration::from_secs(4));
+    pty.write("\x03");
+    assert_eq!(pty.wait(), 255);
+    assert!(!pty.is_raw());
+    let shown = pty.raw();
+    assert!(
+        shown.contains("given up before the command had started"),
+        "{shown}"
+    );
+    eventually("nothing of it runs", || node.find(&["cat"]).is_empty());
 }
 
 /// What sshd shows before it lets anybody in, and what it shows to those who log in.

@@ -56,12 +56,43 @@ impl Drop for Crew {
             .into_iter()
             .flatten()
         {
-            let _ = kill(pid, Signal::SIGKILL);
-            let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
+            end(pid);
         }
         let _ = self.dismiss();
         // Last, the guard being gone: a command that was killed before it could tell its PID.
         let any = Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG);
         while waitpid(None, any).is_ok_and(|status| status != WaitStatus::StillAlive) {}
+    }
+}
+
+/// Ends a process, unless somebody has waited for its end: that number may be another process' by now.
+fn end(pid: Pid) {
+    let now = Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG);
+    if waitpid(pid, now) == Ok(WaitStatus::StillAlive) {
+        let _ = kill(pid, Signal::SIGKILL);
+        let _ = waitpid(pid, Some(WaitPidFlag::__WALL));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::{Command, Stdio};
+
+    #[test]
+    fn nobody_elses_process_is_ended() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 60 >/dev/null 2>&1 & echo $!"]);
+        let output = shell.stdin(Stdio::null()).output().unwrap();
+        let theirs = String::from_utf8(output.stdout).unwrap();
+        let theirs = Pid::from_raw(theirs.trim().parse().unwrap());
+        end(theirs);
+        assert_eq!(kill(theirs, None), Ok(()));
+        kill(theirs, Signal::SIGKILL).unwrap();
+
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let ours = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        end(ours);
+        assert!(child.wait().is_err());
     }
 }

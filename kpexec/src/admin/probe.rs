@@ -78,6 +78,7 @@ async fn listen(mut stream: Duplex) -> Result<Hello, String> {
             }
             Incoming::Diagnostics(bytes) => said.extend_from_slice(&bytes),
             Incoming::End(words) => reason = words,
+            Incoming::Lost(words) => reason = Some(words),
         }
     }
     let noise = [said.as_slice(), decoder.noise()].concat();

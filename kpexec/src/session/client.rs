@@ -31,6 +31,12 @@ const HELLO_PATIENCE: Duration = Duration::from_secs(5);
 /// How long what was said last may take to be written.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
+/// After how long without a command Ctrl-C is for us.
+const START_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The key, as a raw terminal gives it.
+const CTRL_C: u8 = 3;
+
 /// A second SIGINT within this time is for us.
 const TWICE: Duration = Duration::from_secs(1);
 
@@ -46,8 +52,8 @@ pub(super) struct Session {
     pub(super) pulse: Pulse,
     /// stdin, once it is read and while it is open.
     pub(super) input: Option<Input>,
-    /// Whether the other end's Hello came.
-    pub(super) greeted: bool,
+    /// When the other end's Hello came.
+    pub(super) greeted: Option<Instant>,
     /// The command's process ID on the node, once it runs.
     pub(super) pid: Option<u32>,
     /// Stop ourselves at the Pong of this Ping, or at this time.
@@ -79,7 +85,7 @@ impl Session {
             outbox: Outbox::default(),
             outputs: Outputs::start(streams.stdout, streams.screen, streams.stderr),
             input: None,
-            greeted: false,
+            greeted: None,
             pid: None,
             stop_at: None,
             incoming: stream.incoming,
@@ -99,7 +105,7 @@ impl Session {
         let begun = Instant::now();
         let until = begun + HELLO_LIMIT;
         let mut is_told = false;
-        while !self.greeted {
+        while self.greeted.is_none() {
             tokio::select! {
                 item = timeout_at(until, self.incoming.next()) => match item {
                     Ok(item) => {
@@ -107,7 +113,11 @@ impl Session {
                             return Ok(Some(exit));
                         }
                     }
-                    Err(_) => return Err(self.no_hello(Some("it took too long".to_owned()))),
+                    Err(_) => {
+                        let limit = humantime::format_duration(HELLO_LIMIT);
+                        let reason = format!("cnsenter did not answer within {limit}");
+                        return Err(self.lost(reason));
+                    }
                 },
                 () = sleep_until(begun + HELLO_PATIENCE), if !is_told => {
                     is_told = true;
@@ -140,7 +150,7 @@ impl Session {
     /// Says what was kept until Hello, before anything that comes after it is taken: on a terminal,
     /// not a byte may be written before that is raw.
     pub(super) fn begin(&mut self) -> Result<(), Error> {
-        self.greeted = true;
+        self.greeted = Some(Instant::now());
         self.options.report.end();
         if let Some(payload) = self.options.supplement.take() {
             self.outbox.put(&Control::Request(payload));
@@ -212,7 +222,7 @@ impl Session {
                 _ = ticks.tick() => {
                     if self.pulse.is_gone() {
                         let lease = humantime::format_duration(self.pulse.lease);
-                        return Err(self.lost(Some(format!("it was silent for {lease}"))));
+                        return Err(self.lost(format!("it was silent for {lease}")));
                     }
                     self.ping();
                 }
@@ -251,13 +261,21 @@ impl Session {
             })
             .await;
         }
-        let failed = self
-            .outputs
-            .finish(matches!(
-                ending,
-                Ok(Ending::NoReader | Ending::Interrupted(_))
-            ))
-            .await;
+        let abandon = matches!(ending, Ok(Ending::NoReader | Ending::Interrupted(_)));
+        let finished = self.outputs.finish(abandon);
+        tokio::pin!(finished);
+        let failed = loop {
+            tokio::select! {
+                failed = &mut finished => break failed,
+                // Who reads our output may take as long as it likes: the command hears nothing any more.
+                event = self.signals.next() => match event {
+                    Event::End(signal) => return Ok(Ending::Interrupted(signal)),
+                    Event::Forward(Signal::Usr1 | Signal::Usr2 | Signal::Winch) | Event::Resize => {}
+                    Event::Forward(signal) => return Ok(Ending::Interrupted(signal.number())),
+                    Event::Stop => signals::stop_ourselves(),
+                },
+            }
+        };
         drop(self.terminal);
         match (ending, failed) {
             (Ok(Ending::Exit(_)), Some(error)) => Ending::of_output(error),
@@ -277,11 +295,16 @@ impl Session {
     }
 
     fn took_input(&mut self, chunk: Option<io::Result<Bytes>>) -> Result<(), Error> {
-        if let (Some(Ok(keys)), true) = (&chunk, self.terminal.is_some())
-            && self.silence.typed(keys)
-        {
-            let reason = format!("it was given up after {}", self.silent_for());
-            return Err(self.lost(Some(reason)));
+        if let (Some(Ok(keys)), true) = (&chunk, self.terminal.is_some()) {
+            if self.silence.typed(keys) {
+                let reason = format!("it was given up after {}", self.silent_for());
+                return Err(self.lost(reason));
+            }
+            // No terminal is there yet that would make a signal of it.
+            if self.is_stuck() && keys.contains(&CTRL_C) {
+                let reason = "it was given up before the command had started".to_owned();
+                return Err(self.lost(reason));
+            }
         }
         if !matches!(chunk, Some(Ok(_))) {
             self.input = None;
@@ -305,6 +328,14 @@ impl Session {
                 humantime::format_duration(self.pulse.lease),
             )),
         }
+    }
+
+    /// Whether the command should have started by now: what it needs may be on a file system that hangs.
+    fn is_stuck(&self) -> bool {
+        let waits = self
+            .greeted
+            .is_some_and(|then| then.elapsed() >= START_PATIENCE);
+        waits && self.pid.is_none()
     }
 
     fn silent_for(&self) -> humantime::FormattedDuration {

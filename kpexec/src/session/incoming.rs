@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cnsenter_protocol::{Control, Decoder, Exit, Failure, FailureKind, Item, Stream};
 
 use super::client::Session;
-use super::{Error, SESSION};
+use super::{CLOSED, Error, SESSION};
 use crate::stderr::printable;
 use crate::transport::Incoming;
 
@@ -20,8 +20,9 @@ impl Session {
                 self.tell(&printable(String::from_utf8_lossy(&bytes).trim_end()));
                 Ok(None)
             }
-            Some(Incoming::End(reason)) => Err(self.lost(reason)),
-            None => Err(self.lost(None)),
+            Some(Incoming::End(reason)) => Err(self.ended(reason)),
+            Some(Incoming::Lost(reason)) => Err(self.lost(reason)),
+            None => Err(self.lost(CLOSED.to_owned())),
         }
     }
 
@@ -79,7 +80,7 @@ impl Session {
             Control::Hello(hello) if !super::is_spoken_by(&hello) => {
                 return Err(Error::Version(hello));
             }
-            Control::Hello(_) if !self.greeted => self.begin()?,
+            Control::Hello(_) if self.greeted.is_none() => self.begin()?,
             Control::Credit {
                 stream: Stream::Stdin,
                 bytes,
@@ -116,12 +117,21 @@ impl Session {
 
     fn failed(&self, failure: Failure) -> Error {
         match failure.kind {
-            FailureKind::Lost => self.lost(Some(failure.message)),
+            FailureKind::Lost => self.lost(failure.message),
             _ => Error::Failed(failure),
         }
     }
 
-    pub(super) fn no_hello(&self, reason: Option<String>) -> Error {
+    /// The node's part has ended, and the command has not.
+    fn ended(&self, reason: Option<String>) -> Error {
+        match self.greeted {
+            // Nothing is started before that.
+            None => self.no_hello(reason),
+            Some(_) => self.lost(reason.unwrap_or_else(|| CLOSED.to_owned())),
+        }
+    }
+
+    fn no_hello(&self, reason: Option<String>) -> Error {
         let noise = String::from_utf8_lossy(self.decoder.noise())
             .trim()
             .to_owned();
@@ -133,14 +143,15 @@ impl Session {
         }
     }
 
-    /// The stream is over, and the command has not ended: what is known of it.
-    pub(super) fn lost(&self, reason: Option<String>) -> Error {
-        if !self.greeted {
-            return self.no_hello(reason);
+    /// Nothing is heard of the command any more: what is known of it.
+    pub(super) fn lost(&self, reason: String) -> Error {
+        // Who has been told all in argv starts it by itself, whether we hear of that or not.
+        if self.greeted.is_none() && self.options.supplement.is_some() {
+            return self.no_hello(Some(reason));
         }
         Error::Lost {
             node: self.options.node.clone(),
-            reason: reason.unwrap_or_else(|| "the connection was closed".to_owned()),
+            reason,
             pid: self.pid,
             lease: self.pulse.lease,
         }

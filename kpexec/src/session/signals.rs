@@ -52,6 +52,12 @@ impl Signals {
         Self(unbounded_channel().1)
     }
 
+    /// Those that a test sends.
+    #[cfg(test)]
+    pub(super) fn played(events: UnboundedReceiver<Event>) -> Self {
+        Self(events)
+    }
+
     /// The next one.
     pub(super) async fn next(&mut self) -> Event {
         match self.0.recv().await {

@@ -6,13 +6,14 @@ use bytes::Bytes;
 use cnsenter_protocol::credit::FIRST_WINDOW;
 use cnsenter_protocol::frame::{put_data, put_end};
 use cnsenter_protocol::{
-    Control, Decoder, Exit, Failure, FailureKind, Hello, Item, PREAMBLE, PROTOCOL, Stream,
+    Control, Decoder, Exit, Failure, FailureKind, Hello, Item, PREAMBLE, PROTOCOL, Signal, Stream,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::input::Source;
+use super::signals::Event;
 use super::*;
 use crate::transport::{Incoming, stream_of};
 
@@ -77,10 +78,15 @@ impl Peer {
         Self::with_output(options, input, None)
     }
 
-    fn with_output(
+    fn with_output(options: Options, input: &[u8], output: Option<Box<dyn Write + Send>>) -> Self {
+        Self::with_signals(options, input, output, Signals::none())
+    }
+
+    fn with_signals(
         mut options: Options,
         input: &[u8],
         output: Option<Box<dyn Write + Send>>,
+        signals: Signals,
     ) -> Self {
         options.io.stdin |= !input.is_empty();
         let stdout = Arc::new(Mutex::new(Vec::new()));
@@ -99,7 +105,7 @@ impl Peer {
             outgoing,
             writer,
         };
-        let ending = tokio::spawn(run_with(duplex, options, streams, Signals::none()));
+        let ending = tokio::spawn(run_with(duplex, options, streams, signals));
         Self {
             to_client,
             from_client,
@@ -397,6 +403,67 @@ async fn a_reader_that_has_gone_ends_the_session() {
     peer.greet().await;
     peer.output(b"more than it wants").await;
     assert_eq!(peer.ending.await.unwrap().unwrap(), Ending::NoReader);
+}
+
+/// Whoever reads this does not read on.
+struct Stuck(std::sync::mpsc::Receiver<()>);
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_is_stuck_keeps_nobody_from_ending_us() {
+    for (event, number) in [
+        (Event::Forward(Signal::Term), 15),
+        (Event::End(Signal::Hup.number()), 1),
+    ] {
+        let (_reads_on, stuck) = std::sync::mpsc::channel();
+        let (send, events) = tokio::sync::mpsc::unbounded_channel();
+        let output: Box<dyn Write + Send> = Box::new(Stuck(stuck));
+        let signals = Signals::played(events);
+        let mut peer = Peer::with_signals(options(), b"", Some(output), signals);
+        peer.greet().await;
+        peer.output(b"some").await;
+        peer.exit(0).await;
+        // The command has ended, and is told nothing any more.
+        while peer.from_client.recv().await.is_some() {}
+        send.send(event).unwrap();
+        let ending = timeout(Duration::from_secs(10), peer.ending).await;
+        assert_eq!(
+            ending.unwrap().unwrap().unwrap(),
+            Ending::Interrupted(number)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_run_is_not_said_not_to() {
+    let told_later = || Options {
+        supplement: Some(Vec::new()),
+        ..options()
+    };
+    for (options, code) in [(options(), 255), (told_later(), 1)] {
+        let peer = Peer::start(options, b"");
+        let reset = Incoming::Lost("reset".into());
+        peer.to_client.send(reset).await.unwrap();
+        let error = peer.ending.await.unwrap().unwrap_err();
+        assert_eq!(error.exit_code(), code, "{error}");
+        assert!(error.to_string().contains("reset"), "{error}");
+    }
+    for (options, code) in [(options(), 255), (told_later(), 1)] {
+        let peer = Peer::start(options, b"");
+        let error = peer.ending.await.unwrap().unwrap_err();
+        assert_eq!(error.exit_code(), code, "{error}");
+        assert!(error.to_string().contains("within 30s"), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -301,31 +301,37 @@ fn pump(socket: Socket, by: String) -> Duplex {
 }
 
 async fn receive(mut source: SplitStream<Socket>, to_session: mpsc::Sender<Incoming>) {
-    let mut reason = None;
+    let mut end = None;
+    let mut lost = None;
     while let Some(message) = source.next().await {
         let item = match message {
             Ok(Message::Binary(bytes)) => sort(bytes),
             Ok(Message::Close(frame)) => {
                 let words = frame.map(|frame| frame.reason.to_string());
-                reason = reason.or(words.filter(|words| !words.is_empty()));
+                lost = lost.or(words.filter(|words| !words.is_empty()));
                 continue;
             }
             Ok(_) => None,
             Err(error) => {
-                reason = reason.or_else(|| Some(describe(&error)));
+                lost = lost.or_else(|| Some(describe(&error)));
                 break;
             }
         };
-        if let Some(Incoming::End(words)) = item {
-            reason = words;
+        if let Some(Incoming::End(_)) = item {
+            end = item;
         } else if let Some(item) = item
             && to_session.send(item).await.is_err()
         {
             return;
         }
     }
-    let _ = to_session.send(Incoming::End(reason)).await;
+    // What the kubelet says of the process counts, whatever becomes of the connection then.
+    let lost = || Incoming::Lost(lost.unwrap_or_else(|| CLOSED.to_owned()));
+    let _ = to_session.send(end.unwrap_or_else(lost)).await;
 }
+
+/// Why a connection ended that says nothing of it.
+const CLOSED: &str = "the connection was closed";
 
 /// What a message is, by its first byte. Empty ones come at the beginning, one for each stream.
 fn sort(mut message: Bytes) -> Option<Incoming> {

@@ -22,8 +22,10 @@ pub enum Incoming {
     Stream(Bytes),
     /// cnsenter's own words, of its stderr.
     Diagnostics(Bytes),
-    /// Nothing more will come; what is known of the reason, if that is not that all was said.
+    /// The process has ended; what is known of the reason, if that is not that all was said.
     End(Option<String>),
+    /// The way there is lost, and why: what becomes of the process is not known.
+    Lost(String),
 }
 
 /// What somebody sends from a task of their own, as a stream.

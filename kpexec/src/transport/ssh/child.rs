@@ -203,7 +203,16 @@ async fn read(
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        if to.send(said(buffer.split().freeze())).await.is_err() {
+        // A little of a large buffer would keep all of it for as long as it is not read.
+        let piece = match buffer.len() < CHUNK / 8 {
+            true => {
+                let copy = Bytes::copy_from_slice(&buffer);
+                buffer.clear();
+                copy
+            }
+            false => buffer.split().freeze(),
+        };
+        if to.send(said(piece)).await.is_err() {
             return;
         }
     }

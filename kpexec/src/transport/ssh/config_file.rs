@@ -60,6 +60,11 @@ pub(super) fn read(name: &str, options: &Options) -> Result<Pairs, Error> {
             }
         }
     }
+    let of_way = |keyword: &str| ["proxyjump", "proxycommand"].contains(&keyword);
+    // The one that is said first is the way.
+    if let Some((first, _)) = pairs.iter().find(|(keyword, _)| of_way(keyword)).cloned() {
+        pairs.retain(|(keyword, _)| !of_way(keyword) || *keyword == first);
+    }
     add_usual(&mut pairs);
     Ok(pairs)
 }
@@ -254,11 +259,38 @@ Host *
 
     #[test]
     fn flags_come_first() {
-        let options = Options {
-            config: Some("/nonexistent/config".into()),
+        let text = "User b\nPort 2\nIdentityFile /2\nProxyCommand nc %h %p\n";
+        let folder = folder(&[("config", text)]);
+        let mut options = Options {
+            config: Some(folder.path().join("config")),
+            user: Some("a".into()),
+            port: Some(1),
+            identities: vec!["/1".into()],
+            jump: Some("bastion".into()),
             ..Options::default()
         };
+        let said = |options: &Options| {
+            let pairs = read("node-1", options).unwrap();
+            let own = pairs
+                .iter()
+                .filter(|(keyword, _)| !keyword.ends_with("hostsfile"));
+            let own: Vec<_> = own
+                .map(|(keyword, value)| format!("{keyword} {value}"))
+                .collect();
+            own.join("; ")
+        };
+        assert_eq!(
+            said(&options),
+            "user a; port 1; proxyjump bastion; identityfile /1; user b; port 2; identityfile /2"
+        );
+        options.jump = None;
+        assert!(said(&options).ends_with("; proxycommand nc %h %p"));
+        options.config = Some("/nonexistent/config".into());
         assert!(matches!(read("a", &options), Err(Error::Config { .. })));
+    }
+
+    #[test]
+    fn what_is_usual_is_no_more() {
         let mut pairs = vec![("identityfile".to_owned(), "/k".to_owned())];
         add_usual(&mut pairs);
         let keywords: Vec<_> = pairs.iter().map(|(keyword, _)| keyword.as_str()).collect();

@@ -272,6 +272,12 @@ impl Error {
         }
     }
 
+    /// Whether a session was asked for, and nothing is known of what became of it.
+    #[must_use]
+    pub fn is_of_silence(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::Silent { .. })
+    }
+
     /// Whether the user was asked for something, and did not answer.
     #[must_use]
     pub fn is_unanswered(&self) -> bool {

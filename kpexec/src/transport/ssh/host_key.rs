@@ -1,5 +1,6 @@
 //! Whether a host is who it was: what is done with the key that it shows.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -60,6 +61,11 @@ impl HostKeys {
         let bad = |(path, source)| Error::Config { path, source };
         let mut known = known_hosts::read(&files, &names).map_err(bad)?;
         if let (Some(file), Some(known)) = (&settings.revoked_host_keys, known.first_mut()) {
+            // Without it, no key can be trusted.
+            let file = file.as_ref().map_err(|text| {
+                let why = "RevokedHostKeys has a token or variable that kpexec does not know";
+                bad((text.into(), io::Error::other(why)))
+            })?;
             let revoked = known.revoke(file);
             revoked.map_err(|source| bad((file.clone(), source)))?;
         }
@@ -292,7 +298,7 @@ mod tests {
         std::fs::write(file("krl"), b"SSHKRL\n\0\0").unwrap();
         let mut pairs = vec![("userknownhostsfile".to_owned(), file("known"))];
         let said = said.iter().map(|&(keyword, value)| match keyword {
-            "revokedhostkeys" => (keyword.to_owned(), file(value)),
+            "revokedhostkeys" if !value.starts_with('%') => (keyword.to_owned(), file(value)),
             _ => (keyword.to_owned(), value.to_owned()),
         });
         pairs.extend(said);
@@ -330,7 +336,7 @@ mod tests {
         let known = format!("10.0.0.3 {A}");
         let is = |file| verdict(&known, &[("revokedhostkeys", file)]);
         assert_eq!(is("revoked").unwrap(), "revoked, line 2");
-        for file in ["krl", "known", "missing"] {
+        for file in ["krl", "known", "missing", "%C"] {
             assert!(is(file).is_err(), "{file}");
         }
     }

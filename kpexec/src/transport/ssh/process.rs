@@ -135,6 +135,7 @@ fn incoming_of(said: Said) -> Incoming {
     match said {
         Said::Stdout(bytes) => Incoming::Stream(bytes),
         Said::Stderr(bytes) => Incoming::Diagnostics(bytes),
+        Said::Ended(How::Lost(reason)) => Incoming::Lost(reason),
         Said::Ended(how) => Incoming::End(how.words()),
     }
 }

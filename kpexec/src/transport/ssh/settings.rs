@@ -40,8 +40,8 @@ pub(super) struct Settings {
     pub(super) global_known_hosts: Vec<PathBuf>,
     /// A program that knows more of them.
     pub(super) known_hosts_command: Option<String>,
-    /// Keys that no host may have.
-    pub(super) revoked_host_keys: Option<PathBuf>,
+    /// Keys that no host may have; or the words for a file that cannot be made out.
+    pub(super) revoked_host_keys: Option<Result<PathBuf, String>>,
     pub(super) host_key_alias: Option<String>,
     pub(super) hash_known_hosts: bool,
     pub(super) strict: Strict,
@@ -282,7 +282,8 @@ impl Settings {
         settings.user_known_hosts = user_known_hosts;
         settings.global_known_hosts = global_known_hosts;
         let revoked = value(pairs, "revokedhostkeys");
-        settings.revoked_host_keys = revoked.and_then(|text| settings.path(text));
+        settings.revoked_host_keys =
+            revoked.map(|text| settings.path(text).ok_or_else(|| text.to_owned()));
         settings
     }
 
