@@ -25,7 +25,7 @@ use crate::settings::{ConfigArgs, Settings};
 use crate::transport::ssh::{SshArgs, When};
 
 use access::AccessArgs;
-use values::{parse_namespace, parse_timeout};
+use values::{parse_namespace, parse_own_namespace, parse_timeout};
 
 /// In each line a program's name is put in for `{}`.
 const USAGE: &str = "\
@@ -60,12 +60,12 @@ entered: nothing was run; 126 if the command cannot be executed; 127 if it was n
     arg_required_else_help = true
 )]
 pub struct Cli {
-    /// Everything that runs a command.
-    #[command(flatten)]
-    pub exec: ExecArgs,
     /// Print the script that makes a shell complete command lines
     #[arg(short = 'C', long, value_name = "SHELL", value_enum, exclusive = true)]
     pub completion: Option<Shell>,
+    /// Everything that runs a command.
+    #[command(flatten)]
+    pub exec: ExecArgs,
     /// Everything else.
     #[command(subcommand)]
     pub command: Option<Sub>,
@@ -126,6 +126,10 @@ pub struct ExecArgs {
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = parse_timeout)]
     pub pod_running_timeout: Duration,
 
+    // Before those that have a heading: what has none comes under the last one.
+    /// What cnsenter is told.
+    #[command(flatten)]
+    pub options: Options,
     /// The agent, if not the node's.
     #[command(flatten)]
     pub agent: AgentArgs,
@@ -138,9 +142,6 @@ pub struct ExecArgs {
     /// What is remembered of it.
     #[command(flatten)]
     pub cache: AgeArgs,
-    /// What cnsenter is told.
-    #[command(flatten)]
-    pub options: Options,
 }
 
 /// An agent for one command.
@@ -170,7 +171,7 @@ pub struct ClusterArgs {
         long,
         value_name = "NAME",
         default_value = crate::agent::NAMESPACE,
-        value_parser = parse_namespace
+        value_parser = parse_own_namespace
     )]
     pub agent_namespace: String,
     /// Which cluster, as whom.
@@ -276,16 +277,28 @@ fn say_separator(program: Program, error: clap::Error, args: &[OsString]) -> cla
 
 fn no_separator(program: Program, args: &[OsString]) -> clap::Error {
     let later = args.iter().skip(2).find(|word| is_subcommand(word));
-    missing(&match later {
-        Some(sub) => format!(
-            "no \"--\" before a command; if {sub:?} is none, it comes first: {program} {} [OPTIONS]",
+    let first = args.get(1).and_then(|word| word.to_str());
+    let told = if let Some(sub) = later {
+        format!(
+            "if {sub:?} is none, it comes first: {program} {} [OPTIONS]",
             sub.display()
-        ),
-        None => format!(
-            "no \"--\" before a command; write {program} [OPTIONS] (POD | TYPE/NAME) -- COMMAND \
-             [ARG...]"
-        ),
-    })
+        )
+    } else if let Some(sub) = first.and_then(similar_subcommand) {
+        format!("did you mean {program} {sub}?")
+    } else {
+        format!("write {program} [OPTIONS] (POD | TYPE/NAME) -- COMMAND [ARG...]")
+    };
+    missing(&format!("no \"--\" before a command; {told}"))
+}
+
+/// What somebody may have meant who wrote this.
+fn similar_subcommand(word: &str) -> Option<String> {
+    const TYPOS: usize = 2;
+    let cli = Cli::command();
+    let mut names = cli.get_subcommands().map(clap::Command::get_name);
+    let is_similar =
+        |name: &&str| word.len() > TYPOS && strsim::damerau_levenshtein(word, name) <= TYPOS;
+    names.find(is_similar).map(str::to_owned)
 }
 
 fn missing(text: &str) -> clap::Error {

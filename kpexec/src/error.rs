@@ -123,6 +123,9 @@ impl Error {
             {
                 Some("--ssh goes to the pod's node without the API server".to_owned())
             }
+            Self::Config(config::Error::Credentials(_)) => {
+                Some("--ssh goes to the pod's node without the API server".to_owned())
+            }
             Self::Target(error) => error.hint(),
             Self::Agent(error) => error.hint(),
             _ => None,

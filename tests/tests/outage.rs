@@ -222,6 +222,7 @@ fn kpexec_goes_on_when_the_cluster_does_not() {
         &["container none of pod web does not run on node-1; there are: "],
     );
     nothing_is_sent_while_looking(&story);
+    ours_is_sent_where_a_pod_was(&story);
     // containerd alone knew of annotations.
     story.refuses(&["--ssh", "pair-node-1", "--", "true"], &WHICH);
     one_jump_host_is_entered_once(&story);
@@ -253,6 +254,36 @@ fn nothing_is_sent_while_looking(story: &Story) {
         ],
     );
     node.command(["mv", places[1], places[0]]).ok();
+}
+
+/// To a node where the pod was seen it is sent, and sees for itself.
+fn ours_is_sent_where_a_pod_was(story: &Story) {
+    let worker = story.cluster.worker("node-1");
+    let places = ["/usr/local/sbin/cnsenter", "/usr/local/sbin/away"];
+    worker.node.command(["mv", places[0], places[1]]).ok();
+    // A key for the installed one alone would not do.
+    let laptop = &story.laptop.node;
+    let sshd = &story.sshds[0];
+    sshd.authorize("root", &public_key(laptop, KEY));
+    story.refuses(
+        &["--ssh", "web", "--", "true"],
+        &["node-1: cnsenter is not installed there; --push sends it"],
+    );
+    let push = format!("--push={}", kpexec_tests::cache::cnsenter().display());
+    let output = story.kpexec(&["--ssh", &push, "web", "--", "hostname"]);
+    assert_eq!((output.code, output.out().trim()), (0, "web"), "{output}");
+    let output = story.kpexec(&["--ssh", &push, "-c", "log", "web", "--", "hostname"]);
+    assert_eq!((output.code, output.out().trim()), (0, "web"), "{output}");
+    // It has moved, which only the node itself knows.
+    let moved = story.kpexec(&["--ssh", &push, "moving", "--", "hostname"]);
+    assert_eq!((moved.code, moved.out().as_str()), (125, ""), "{moved}");
+    let left = worker
+        .node
+        .command(["sh", "-c", "ls -d /run/kpexec-*"])
+        .run();
+    assert_eq!(left.out(), "");
+    sshd.authorize("root", &forced_key(laptop));
+    worker.node.command(["mv", places[1], places[0]]).ok();
 }
 
 /// Whoever may not do it through the API server is told so, and does not come by another way.

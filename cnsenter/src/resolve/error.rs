@@ -219,7 +219,9 @@ impl Error {
                 format!("searched {searched}; cnsenter ls -a lists what there is")
             }
             Self::Elsewhere { .. } => "the pod may have been replaced: look it up again".into(),
-            Self::Ambiguous { .. } => "give a longer ID, or NS/POD/CONTAINER".into(),
+            Self::Ambiguous { .. } => {
+                "give a longer ID, or NS/POD/CONTAINER (kpexec: -c CONTAINER)".into()
+            }
             Self::Exited { .. } => {
                 "its files and logs are still there for the runtime's own tools; restart it to enter it".into()
             }

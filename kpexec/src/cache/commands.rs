@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use serde::Serialize;
 
 use super::cli::{ClearArgs, RefreshArgs, ShowArgs};
-use super::line::now;
+use super::line::{Pod as Remembered, now};
 use super::{Agents, Cache, CacheArgs, Error, Memory, Seen, file, folder};
 use crate::cli::access::AccessArgs;
 use crate::cluster::{self, Cluster, encoded};
@@ -161,14 +161,19 @@ async fn refresh(args: &RefreshArgs) -> Result<(), Failure> {
     let mut all = cache.load().unwrap_or_default().into_lines();
     all.append(&mut lines);
     let mut memory = Memory::of(all, args.age.cache_age);
-    // Whoever has seen everything knows what is not there any more.
-    if args.namespace.is_none() {
-        memory.pods.retain(|pod| pod.seen >= begun);
-    }
+    let is_of_it = |pod: &Remembered| match &args.namespace {
+        Some(namespace) => pod.namespace == *namespace,
+        None => true,
+    };
+    // Whoever has seen all pods of it knows what is not there any more.
+    memory
+        .pods
+        .retain(|pod| pod.seen >= begun || !is_of_it(pod));
     if sees_nodes {
         memory.nodes.retain(|node| node.seen >= begun);
     }
-    let (pods, nodes) = (memory.pods.len(), memory.nodes.len());
+    let pods = memory.pods.iter().filter(|pod| is_of_it(pod)).count();
+    let nodes = memory.nodes.len();
     cache.replace(memory)?;
     if !args.quiet {
         let some = |count: usize, what: &str| match count {
@@ -176,7 +181,11 @@ async fn refresh(args: &RefreshArgs) -> Result<(), Failure> {
             count => format!("{count} {what}s"),
         };
         let (pods, nodes) = (some(pods, "pod"), some(nodes, "node"));
-        say(format_args!("remembered now: {pods} on {nodes}"));
+        let told = match &args.namespace {
+            Some(namespace) => format!("{pods} of namespace {namespace}, and {nodes}"),
+            None => format!("{pods} on {nodes}"),
+        };
+        say(format_args!("remembered now: {told}"));
     }
     Ok(())
 }

@@ -11,6 +11,14 @@ pub fn parse_namespace(text: &str) -> Result<String, String> {
     }
 }
 
+/// The same where none is no answer.
+pub fn parse_own_namespace(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("it is empty".to_owned()),
+        text => parse_namespace(text),
+    }
+}
+
 /// A time as kubectl takes it: `30s`, `1m30s`, a number of seconds, 0 for ever.
 pub fn parse_timeout(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().map(Duration::from_secs);

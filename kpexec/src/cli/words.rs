@@ -28,6 +28,8 @@ pub(super) fn explained(error: Error) -> Error {
     let name = word.split(['=', ' ']).next().unwrap_or_default();
     let text = match name {
         "--v" => "--v is kubectl's; here each step is told by -v".to_owned(),
+        // What clap makes of "-v=6".
+        "-" if word == "-=" => "a flag of one letter that is no value's takes no \"=\"".to_owned(),
         name if NONE.contains(&name) => {
             format!("{name} is kubectl's, and has no meaning here: leave it out")
         }

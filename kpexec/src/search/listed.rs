@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::naming::Names;
+use crate::cache::Pod as Remembered;
 
 /// A container that runs on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,21 @@ pub(super) struct Pod {
     /// The container that its annotation names, if the node knows that.
     pub(super) default: Option<String>,
     pub(super) containers: Vec<Container>,
+}
+
+impl From<&Remembered> for Pod {
+    fn from(pod: &Remembered) -> Self {
+        let containers = pod.containers.iter().map(|container| Container {
+            name: container.name.clone(),
+            id: container.id.clone().unwrap_or_default(),
+        });
+        Self {
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            default: pod.default.clone(),
+            containers: containers.collect(),
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -22,7 +22,7 @@ use crate::cache::{Memory, Node, Pod as Remembered, ago};
 use crate::report::Report;
 use crate::request::{BySsh, Named};
 use crate::stderr::chain;
-use crate::transport::ssh::{self, Connection, Host, Ways};
+use crate::transport::ssh::{self, Connection, Host, Push, Ways};
 use naming::Names;
 use race::{Answers, LIMIT, race};
 
@@ -58,6 +58,8 @@ struct Place {
     host: Host,
     connection: Connection,
     pods: Vec<listed::Pod>,
+    /// It has no cnsenter to say so: they are as they were seen, until the one that is sent looks.
+    is_believed: bool,
 }
 
 /// Finds the container.
@@ -106,6 +108,8 @@ impl Asked {
 enum Silence {
     /// The user was asked, and does not want to answer.
     Unanswered(ssh::Error),
+    /// There is no cnsenter to ask.
+    Unequipped(Host, Box<Connection>),
     /// In words.
     Because(String),
 }
@@ -122,11 +126,20 @@ impl Silence {
     fn of(error: ssh::Error) -> Self {
         match error {
             error if error.is_unanswered() => Self::Unanswered(error),
-            ssh::Error::NoCnsenter { host } => Self::Because(format!(
-                "cnsenter is not installed there, and nothing is sent while looking; if the pod is \
-                 there: --node {host} --push"
-            )),
             error => Self::Because(chain(&error)),
+        }
+    }
+
+    /// For whoever looks for a pod that nobody has seen there.
+    fn words(self) -> String {
+        match self {
+            Self::Unanswered(error) => chain(&error),
+            Self::Unequipped(host, _) => format!(
+                "cnsenter is not installed there, and nothing is sent while looking; if the pod is \
+                 there: --node {} --push",
+                host.name
+            ),
+            Self::Because(why) => why,
         }
     }
 }
@@ -159,7 +172,18 @@ impl Search<'_> {
                     continue;
                 }
                 Some(Err(Silence::Unanswered(error))) => return Err(Error::Unanswered(error)),
-                Some(Err(Silence::Because(why))) => why,
+                Some(Err(Silence::Unequipped(host, connection))) => {
+                    if self.by.options.push != Push::Never {
+                        return Ok(Some(Place {
+                            host,
+                            connection: *connection,
+                            pods: vec![pod.into()],
+                            is_believed: true,
+                        }));
+                    }
+                    "cnsenter is not installed there; --push sends it".to_owned()
+                }
+                Some(Err(silence)) => silence.words(),
                 None => too_late(),
             };
             self.report.note(&format!("{node} does not say: {why}"));
@@ -266,11 +290,7 @@ impl Search<'_> {
         if places.is_empty() {
             without.extend(asked.without);
             without.sort();
-            let reason = |why: Option<Silence>| match why {
-                Some(Silence::Because(why)) => why,
-                Some(Silence::Unanswered(error)) => chain(&error),
-                None => too_late(),
-            };
+            let reason = |why: Option<Silence>| why.map_or_else(too_late, Silence::words);
             let silent = silent.into_iter().map(|(node, why)| (node, reason(why)));
             return Err(Error::NotFound {
                 what,
@@ -309,7 +329,12 @@ impl Search<'_> {
         let words = listed::words(namespace, names);
         let connected = ssh::connect_by(&self.ways, &host, options, self.report).await;
         let mut connection = connected.map_err(Silence::of)?;
-        let ran = connection.run(&words).await.map_err(Silence::of)?;
+        let ran = match connection.run(&words).await {
+            Err(ssh::Error::NoCnsenter { .. }) => {
+                return Err(Silence::Unequipped(host, Box::new(connection)));
+            }
+            ran => ran.map_err(Silence::of)?,
+        };
         if ran.code != Some(0) {
             let why = format!("cnsenter ls failed there: {}", ran.why());
             return Err(Silence::Because(why));
@@ -321,6 +346,7 @@ impl Search<'_> {
             host,
             connection,
             pods,
+            is_believed: false,
         }))
     }
 
@@ -336,6 +362,7 @@ impl Search<'_> {
             host,
             connection,
             pods,
+            is_believed,
         } = place;
         let Some(pod) = pods.into_iter().next() else {
             let what = named.to_string();
@@ -359,10 +386,12 @@ impl Search<'_> {
             });
         }
         let container = choice::container(self.wanted, &pod, remembered, &host, self.report)?;
+        // It may have been made anew since it was seen, or its container have begun again.
+        let is_said = |word: &String| !word.is_empty() && !is_believed;
         let target = Target {
-            uid: Some(pod.uid).filter(|uid| !uid.is_empty()),
+            uid: Some(pod.uid).filter(is_said),
             container: Some(container.name),
-            container_id: Some(container.id),
+            container_id: Some(container.id).filter(is_said),
             ..Target::pod(namespace, &pod.name)
         };
         Ok(Found {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::{Options, Push, Sudo};
@@ -40,7 +41,8 @@ pub struct SshArgs {
         long,
         value_name = "[USER@]HOST",
         value_hint = ValueHint::Hostname,
-        conflicts_with_all = ["ephemeral", "filename"]
+        conflicts_with_all = ["ephemeral", "filename"],
+        value_parser = place
     )]
     pub node: Option<String>,
     /// Which of a node's addresses are used, in this order
@@ -48,18 +50,18 @@ pub struct SshArgs {
         long,
         value_name = "TYPE",
         value_delimiter = ',',
-        default_values = ["InternalIP", "ExternalIP", "Hostname"],
-        hide_possible_values = true,
+        default_value = "InternalIP,ExternalIP,Hostname",
+        hide_possible_values = true
     )]
     pub node_address_type: Vec<AddressType>,
     /// Who to log in as, unless --node says so [default: as ssh would]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub ssh_user: Option<String>,
     /// The port of the node's sshd [default: as ssh would]
     #[arg(
         long,
         value_name = "PORT",
-        value_parser = clap::value_parser!(u16).range(1..),
+        value_parser = port,
     )]
     pub ssh_port: Option<u16>,
     /// A private key to log in with, as ssh -i; may be repeated
@@ -158,10 +160,33 @@ impl AddressType {
 
 /// `--ssh-host`: nothing but `{node}` is filled in.
 fn host_template(text: &str) -> Result<String, String> {
-    match text.replace("{node}", "").contains(['{', '}']) {
-        true => Err("{node} is all that is filled in".to_owned()),
-        false => Ok(text.to_owned()),
+    if text.replace("{node}", "").contains(['{', '}']) {
+        return Err("{node} is all that is filled in".to_owned());
     }
+    // An IPv6 address has more colons.
+    let port = text.split_once(':').map(|(_, port)| port);
+    match port.filter(|port| port.parse::<u16>().is_ok()) {
+        Some(port) => Err(format!("it takes no port: --ssh-port {port}")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// `--node`: also as ssh's URLs have it, which end where a path would begin.
+fn place(text: &str) -> Result<String, String> {
+    let place = match text.strip_prefix("ssh://") {
+        Some(place) => place.trim_end_matches('/'),
+        None => text,
+    };
+    let is_half = place.starts_with('@') || place.ends_with('@');
+    match place.is_empty() || is_half {
+        true => Err("write HOST or USER@HOST".to_owned()),
+        false => Ok(place.to_owned()),
+    }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
 }
 
 impl SshArgs {

@@ -143,7 +143,7 @@ impl Reader<'_> {
                     }
                 }
                 keyword if is_meant => {
-                    let value = value.trim_matches('"');
+                    let value = unquoted(value);
                     let value = match keyword {
                         "hostname" => value.replace("%h", self.host),
                         _ => value.to_owned(),
@@ -176,6 +176,12 @@ impl Reader<'_> {
 enum Included {
     Pattern(glob::PatternError),
     File(Error),
+}
+
+/// A value that is one word in quotes; others may have quotes of their own, as commands do.
+fn unquoted(value: &str) -> &str {
+    let inner = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+    inner.filter(|inner| !inner.contains('"')).unwrap_or(value)
 }
 
 /// A line's keyword and value; None of comments and empty lines.
@@ -259,7 +265,7 @@ Host *
 
     #[test]
     fn flags_come_first() {
-        let text = "User b\nPort 2\nIdentityFile /2\nProxyCommand nc %h %p\n";
+        let text = "User b\nPort 2\nIdentityFile /2\nProxyCommand sh -c \"nc %h %p\"\n";
         let folder = folder(&[("config", text)]);
         let mut options = Options {
             config: Some(folder.path().join("config")),
@@ -284,7 +290,7 @@ Host *
             "user a; port 1; proxyjump bastion; identityfile /1; user b; port 2; identityfile /2"
         );
         options.jump = None;
-        assert!(said(&options).ends_with("; proxycommand nc %h %p"));
+        assert!(said(&options).ends_with("; proxycommand sh -c \"nc %h %p\""));
         options.config = Some("/nonexistent/config".into());
         assert!(matches!(read("a", &options), Err(Error::Config { .. })));
     }

@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(ended("", &"é".repeat(9999)).words().chars().count(), 301);
         assert_eq!(
             ended("", "").words(),
-            "cnsenter ended there with exit code 1"
+            "what was started ended with exit code 1"
         );
     }
 }

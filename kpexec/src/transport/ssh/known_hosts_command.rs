@@ -1,6 +1,6 @@
 //! KnownHostsCommand of ssh_config(5): a program that knows hosts, such as a domain's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
@@ -35,6 +35,10 @@ async fn said(settings: &Settings, text: &str, host: &str) -> Result<String, Str
     let words: Option<Vec<String>> = words.collect();
     let words = words.ok_or("has an unknown token")?;
     let (program, rest) = words.split_first().ok_or("cannot be read")?;
+    // As ssh has it: what runs is not up to PATH.
+    if !Path::new(program).is_absolute() {
+        return Err("has no absolute path".to_owned());
+    }
     let mut command = Command::new(program);
     command.args(rest).stdin(Stdio::null()).kill_on_drop(true);
     let limit = settings.connect_limit;

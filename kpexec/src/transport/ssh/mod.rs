@@ -83,6 +83,19 @@ impl Options {
         for path in self.missing_identities() {
             report.note(&format!("Warning: there is no key {}", path.display()));
         }
+        let of_ours = [
+            ("--ssh-jump", self.jump.is_some()),
+            ("--ssh-identity", !self.identities.is_empty()),
+            ("--ssh-config", self.config.is_some()),
+        ];
+        if let (Some((flag, _)), true) = (
+            of_ours.iter().find(|(_, is_given)| *is_given),
+            self.command.is_some(),
+        ) {
+            report.note(&format!(
+                "Warning: {flag} is for kpexec's own SSH: --ssh-command is not told of it"
+            ));
+        }
         match &self.push {
             Push::Path(path) => Ok(push::look_at(path)?),
             Push::Never | Push::Ours => Ok(()),

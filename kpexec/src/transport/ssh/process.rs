@@ -50,8 +50,8 @@ impl How {
     pub(super) fn words(&self) -> Option<String> {
         match self {
             Self::Code(0) => None,
-            Self::Code(code) => Some(format!("cnsenter ended there with exit code {code}")),
-            Self::Signal(name) => Some(format!("cnsenter was ended there by signal {name}")),
+            Self::Code(code) => Some(format!("what was started ended with exit code {code}")),
+            Self::Signal(name) => Some(format!("what was started was ended by signal {name}")),
             Self::Lost(reason) => Some(reason.clone()),
         }
     }
