@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::report::Report;
 use crate::request::{BySsh, Request};
 use crate::search::{self, Wanted};
+use crate::session::giving_back;
 use crate::stderr::chain;
 use crate::target::{self, Sought};
 use crate::trace::Trace;
@@ -49,11 +50,13 @@ pub async fn run(by: &BySsh, request: &Request, trace: &Trace) -> Result<End, Er
             Err(error) => tell(why_not(error, by.when)?, &report),
         }
     }
-    let (host, connection) = connect(&found, by, &report).await?;
-    found.cluster.decided();
-    let target = (&found.target).into();
-    let opened = over_ssh::start(connection, &host, target, request, report, trace).await;
-    let (stream, options) = opened?;
+    let opened = giving_back(async {
+        let (host, connection) = connect(&found, by, &report).await?;
+        found.cluster.decided();
+        let target = (&found.target).into();
+        over_ssh::start(connection, &host, target, request, report, trace).await
+    });
+    let (stream, options) = opened.await?;
     let ended = session::run(stream, options).await;
     let end = aftermath::explain(found.known(), None, ended).await?;
     found.close(trace).await;
@@ -83,15 +86,16 @@ async fn by_search(
         named: &sought.named,
         container: request.container.as_deref(),
     };
-    let found = search::find(&wanted, &memory, by, &report).await?;
-    trace.step(|| format!("the pod is on {}", found.host.name));
-    let search::Found {
-        host,
-        connection,
-        target,
-    } = found;
-    let opened = over_ssh::start(connection, &host, target, request, report, trace).await;
-    let (stream, options) = opened?;
+    let opened = giving_back(async {
+        let search::Found {
+            host,
+            connection,
+            target,
+        } = search::find(&wanted, &memory, by, &report).await?;
+        trace.step(|| format!("the pod is on {}", host.name));
+        over_ssh::start(connection, &host, target, request, report, trace).await
+    });
+    let (stream, options) = opened.await?;
     let ended = session::run(stream, options).await;
     Ok(aftermath::explain(None, None, ended).await?)
 }

@@ -20,6 +20,7 @@ pub mod fallback;
 pub mod listing;
 pub mod manifest;
 pub mod over_ssh;
+mod patient;
 pub mod program;
 pub mod report;
 pub mod request;

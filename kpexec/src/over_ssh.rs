@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::report::Report;
 use crate::request::{self, BySsh, Object, Request};
 use crate::search;
-use crate::session::{self, Options};
+use crate::session::{self, Options, giving_back};
 use crate::trace::Trace;
 use crate::transport::Duplex;
 use crate::transport::ssh::{self, Connection, Host};
@@ -36,9 +36,11 @@ pub async fn run(node: &str, by: &BySsh, request: &Request, trace: &Trace) -> Re
     };
     let report = Report::new(request.quiet, request.progress);
     request.tell_refused_tty(&report);
-    let host = host(node, by, request, &report).await;
-    let opened = open(&host, target, by, request, report, trace).await;
-    let (stream, options) = opened?;
+    let opened = giving_back(async {
+        let host = host(node, by, request, &report).await;
+        open(&host, target, by, request, report, trace).await
+    });
+    let (stream, options) = opened.await?;
     let ended = session::run(stream, options).await;
     Ok(aftermath::explain(None, None, ended).await?)
 }
@@ -71,10 +73,7 @@ fn remembered(node: &str, request: &Request) -> Option<Node> {
 }
 
 /// Starts the command's session on a node.
-///
-/// # Errors
-/// When the node is not reached, or has no cnsenter.
-pub async fn open(
+async fn open(
     host: &Host,
     target: Target,
     by: &BySsh,

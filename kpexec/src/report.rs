@@ -46,7 +46,10 @@ impl Report {
                 tokio::time::sleep(PATIENCE).await;
                 let mut line = line.lock().unwrap_or_else(PoisonError::into_inner);
                 line.is_shown = true;
-                line.draw();
+                // Where nothing is said yet, the line may be a credential plugin's.
+                if !line.text.is_empty() {
+                    line.draw();
+                }
             })
         });
         Self { quiet, line, timer }
@@ -117,11 +120,17 @@ pub struct Pause {
 impl Pause {
     /// Whoever has been asked something need not be told any more what is waited for.
     pub fn take_line_back(&self) {
+        self.make_room();
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        line.has_asked = true;
+    }
+
+    /// A program that we start may ask something on the terminal, and its question be the line.
+    pub fn make_room(&self) {
         if let Some(timer) = &self.timer {
             timer.abort();
         }
         let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        line.has_asked = true;
         if std::mem::take(&mut line.is_shown) {
             draw("");
         }
@@ -160,12 +169,27 @@ impl Line {
 
 /// Writes over the terminal's line. Nobody is left to be told if that fails.
 fn draw(text: &str) {
+    if !is_ours() {
+        return;
+    }
     let columns = terminal::size().map_or(COLUMNS, |(columns, _)| columns);
     let shown = fitted(text, usize::from(columns));
     let mut stderr = BufWriter::new(io::stderr());
     let clear = Clear(ClearType::UntilNewLine);
     let _ = execute!(stderr, MoveToColumn(0), clear, Print(shown));
     let _ = stderr.flush();
+}
+
+/// Whether the terminal's line is ours, and not the one that is being typed while we are in the background.
+#[cfg(unix)]
+fn is_ours() -> bool {
+    let in_front = rustix::termios::tcgetpgrp(io::stderr());
+    in_front.is_ok_and(|group| group == rustix::process::getpgrp())
+}
+
+#[cfg(not(unix))]
+fn is_ours() -> bool {
+    true
 }
 
 /// As much as stays on one line.

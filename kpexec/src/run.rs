@@ -86,7 +86,12 @@ fn on_one_thread<T>(work: impl Future<Output = T>) -> Result<T, Error> {
         what: "start",
         source,
     })?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(async {
+        // Who started us may have it ignored, and then nobody hears of the ends of programs (wait(2)).
+        #[cfg(unix)]
+        let _children = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::child());
+        work.await
+    });
     // Nothing that is still going on is worth waiting for.
     runtime.shutdown_background();
     Ok(done)

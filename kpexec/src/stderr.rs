@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use crate::patient::Patient;
+
 /// Text with its line breaks, but nothing else that moves a terminal (CVE-2021-25743): names and
 /// messages come from the cluster.
 #[must_use]
@@ -27,7 +29,7 @@ fn is_format(c: char) -> bool {
 
 /// A line on stderr, by one write. Nobody is left to be told if that fails, and no reason to end.
 pub(crate) fn say(text: impl Display) {
-    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
+    let _ = Patient(io::stderr()).write_all(format!("{text}\n").as_bytes());
 }
 
 /// An error and its causes, on one line.

@@ -270,6 +270,36 @@ fn become_user(stage: &Stage, trick: &str, user: &str, expected: Result<&str, &s
     }
 }
 
+/// CRI-O copies what a tenant annotates a pod with into the specs of its containers, beside what it says
+/// itself; here it is runc that has such a container.
+#[test]
+fn annotations_claim_another_pod() {
+    let own = [
+        ("io.container.manager", "cri-o"),
+        ("io.kubernetes.cri-o.ContainerType", "container"),
+        ("io.kubernetes.pod.namespace", "tenant"),
+        ("io.kubernetes.pod.name", "web-0"),
+        ("io.kubernetes.container.name", "app"),
+    ];
+    let lies = [
+        ("io.kubernetes.cri.container-type", "sandbox"),
+        ("io.kubernetes.cri.sandbox-namespace", "kube-system"),
+        ("io.kubernetes.cri.sandbox-name", "etcd-0"),
+        ("io.kubernetes.cri.container-name", "etcd"),
+    ];
+    let said = own.iter().chain(&lies);
+    let spec = said.fold(strong(), |spec, (name, value)| spec.label(name, value));
+    let stage = Stage::new(spec);
+    let enter = |target: &str| stage.node.cnsenter([target, "--", "hostname"]).run();
+    // Its spec does say so.
+    let program = stage.runtime.name();
+    let state = [program.as_str(), "state", &stage.container.id];
+    let state = stage.node.command(state).ok();
+    assert!(state.contains("etcd-0"), "{state}");
+    enter("kube-system/etcd-0").refused(&["no container"]);
+    assert_eq!(enter("tenant/web-0").out(), "web\n");
+}
+
 /// CVE-2021-25743: escape sequences in what is shown.
 #[test]
 fn names_hold_escapes() {

@@ -15,9 +15,9 @@ fn nodes_may_be_containers(node: &Node, engine: &Engine, program: &str) {
     node.cnsenter(["--version"]).ok();
     let (machine, runtime) = engine.machine("kind-1");
     let pod = ContainerSpec::sleeper("app")
-        .label("io.kubernetes.pod.namespace", "shop")
-        .label("io.kubernetes.pod.name", "web")
-        .label("io.kubernetes.container.name", "app");
+        .label("io.kubernetes.cri.sandbox-namespace", "shop")
+        .label("io.kubernetes.cri.sandbox-name", "web")
+        .label("io.kubernetes.cri.container-name", "app");
     runtime.run(&pod);
     let command = format!("{program} exec -i {{node}}");
     let run = |words: &[&str]| kpexec(node, &command, &[&["--node=kind-1"], words].concat());

@@ -37,7 +37,7 @@ const START_PATIENCE: Duration = Duration::from_secs(3);
 /// The key, as a raw terminal gives it.
 const CTRL_C: u8 = 3;
 
-/// A second SIGINT within this time is for us.
+/// The same signal once more within this time is for us.
 const TWICE: Duration = Duration::from_secs(1);
 
 /// How long the answer to a Hold is waited for before we stop.
@@ -67,7 +67,7 @@ pub(super) struct Session {
     signals: Signals,
     /// Signals for the command that came before Hello, and end nobody's waiting for it.
     early: Vec<Signal>,
-    interrupted: Option<Instant>,
+    interrupted: Option<(Signal, Instant)>,
     silence: Silence,
 }
 
@@ -378,13 +378,13 @@ impl Session {
 
     fn signalled(&mut self, event: Event) -> Option<Ending> {
         match event {
-            Event::Forward(Signal::Int) => {
+            Event::Forward(signal @ (Signal::Int | Signal::Term)) => {
                 let now = Instant::now();
-                let last = self.interrupted.replace(now);
-                if last.is_some_and(|last| now - last < TWICE) {
-                    return Some(Ending::Interrupted(Signal::Int.number()));
+                let last = self.interrupted.replace((signal, now));
+                if last.is_some_and(|(last, at)| last == signal && now - at < TWICE) {
+                    return Some(Ending::Interrupted(signal.number()));
                 }
-                self.outbox.put(&Control::Signal(Signal::Int));
+                self.outbox.put(&Control::Signal(signal));
             }
             Event::Forward(signal) => self.outbox.put(&Control::Signal(signal)),
             Event::Resize => self.resize(),

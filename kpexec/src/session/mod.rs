@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use cnsenter_protocol::{Hello, PROTOCOL, SessionId};
 
+use crate::patient::Patient;
 use crate::report::Report;
 use crate::transport::Duplex;
 use client::Session;
@@ -84,7 +85,7 @@ struct Streams {
 impl Streams {
     fn ours() -> Self {
         Self {
-            stdin: input::Source::Any(Box::new(io::stdin())),
+            stdin: input::Source::Any(Box::new(Patient(io::stdin()))),
             stdout: output::unbuffered_stdout(),
             screen: None,
             stderr: output::stderr(),

@@ -2,6 +2,8 @@
 //! not hold up the other.
 
 use std::io::{self, Write};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Error;
+#[cfg(unix)]
+use crate::patient::Patient;
 
 /// How much is written, in bytes, before that is told: little against the windows.
 const BATCH: usize = 128 << 10;
@@ -215,12 +219,19 @@ impl Output {
 /// std's own stdout keeps what comes after the last line break, and looks for it in everything.
 #[cfg(unix)]
 pub(super) fn unbuffered_stdout() -> Box<dyn Write + Send> {
-    Box::new(Stdout)
+    Box::new(Patient(Stdout))
 }
 
 /// The descriptor itself, and not a second one: of those there may be none left.
 #[cfg(unix)]
 struct Stdout;
+
+#[cfg(unix)]
+impl AsFd for Stdout {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        rustix::stdio::stdout()
+    }
+}
 
 #[cfg(unix)]
 impl Write for Stdout {
@@ -245,7 +256,7 @@ pub(super) fn unbuffered_stdout() -> Box<dyn Write + Send> {
 
 #[cfg(unix)]
 pub(super) fn stderr() -> Box<dyn Write + Send> {
-    Box::new(io::stderr())
+    Box::new(Patient(io::stderr()))
 }
 
 #[cfg(not(unix))]

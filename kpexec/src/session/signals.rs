@@ -78,12 +78,16 @@ mod unix {
     use signal_hook::flag::register_conditional_default;
     use signal_hook::low_level::emulate_default_handler;
     use tokio::signal::unix::{Signal as Source, SignalKind, signal};
+    use tokio::task::yield_now;
 
     use super::super::terminal;
     use super::{Event, Signal};
 
     /// What ends a program that says nothing else.
     const ENDING: [Raw; 4] = [Raw::HUP, Raw::INT, Raw::QUIT, Raw::TERM];
+
+    /// How many turns tasks have to end that nobody waits for any more: one may have started another.
+    const TURNS: usize = 8;
 
     /// Whether it does so here, once tokio has taken such a signal over: that is for ever.
     static ENDS: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
@@ -140,7 +144,8 @@ mod unix {
         }
     }
 
-    /// Waits for what keeps the terminal raw. Whoever is ended by a signal meanwhile leaves it as it was.
+    /// Waits for work that has something to give back: whoever is ended by a signal meanwhile drops it first,
+    /// with the programs that it has started, and leaves the terminal as it was.
     pub(crate) async fn giving_back<T>(work: impl Future<Output = T>) -> T {
         static TAKEN_OVER: LazyLock<()> = LazyLock::new(|| {
             let ignored = ignored();
@@ -151,18 +156,22 @@ mod unix {
         ENDS.store(false, Ordering::Relaxed);
         let mut sources = Sources::of(&ENDING.map(|raw| (raw, Event::End(raw.as_raw()))));
         LazyLock::force(&TAKEN_OVER);
-        let done = tokio::select! {
-            done = work => done,
-            event = sources.next() => {
-                terminal::restore();
-                if let Event::End(signal) = event {
-                    let _ = emulate_default_handler(signal);
-                }
-                pending().await
+        let event = tokio::select! {
+            done = work => {
+                ENDS.store(true, Ordering::Relaxed);
+                return done;
             }
+            event = sources.next() => event,
         };
-        ENDS.store(true, Ordering::Relaxed);
-        done
+        // Its tasks end at their next turns.
+        for _ in 0..TURNS {
+            yield_now().await;
+        }
+        terminal::restore();
+        if let Event::End(signal) = event {
+            let _ = emulate_default_handler(signal);
+        }
+        pending().await
     }
 
     /// Stops this process until it is continued.

@@ -47,7 +47,7 @@ pub enum Error {
     Nul(&'static str),
     /// Even without the command.
     #[error(
-        "the request takes {0} bytes as a URL spells them, which is too long; name fewer targets at once"
+        "the request takes {0} bytes as a URL spells them, which is too long: it has too many targets, or variables"
     )]
     TooLong(usize),
     /// The Request frame is longer than it may be.

@@ -13,6 +13,9 @@ use crate::frame::MAX_REQUEST;
 /// The most of a command that is shown of one that is not on the command line, in bytes.
 const SHOWN: usize = 1 << 10;
 
+/// What each word takes in a URL beside itself, in bytes: `command=&`.
+const PER_WORD: usize = 9;
+
 /// Follows what was left out of a command that is shown.
 const AND_SO_ON: &str = "...";
 
@@ -159,7 +162,12 @@ impl Request {
         flag("timeout", self.timeout.map(time));
         flag("lease", self.lease.map(time));
         let tty = self.tty.as_ref();
-        flag("term", tty.and_then(|tty| tty.term.clone()));
+        // One that a shell would mind names no terminal that anybody knows.
+        let term = tty.and_then(|tty| tty.term.clone());
+        flag(
+            "term",
+            term.filter(|term| reader == Reader::None || is_plain(term)),
+        );
         flag("size", tty.and_then(|tty| tty.size).map(size));
         flag("request", sum);
         let mut switch = |name: &str, on: bool| words.extend(on.then(|| format!("--{name}")));
@@ -279,16 +287,20 @@ fn shown(command: &[Vec<u8>], reader: Reader) -> Vec<String> {
             Reader::None => word.replace(char::is_control, "?"),
             Reader::Shell => plain(&word),
         };
-        if word.len() >= left {
-            let mut end = left;
-            while !word.is_char_boundary(end) {
-                end -= 1;
-            }
+        // What a word costs by itself, too: there may be many that are empty.
+        left = left.saturating_sub(PER_WORD);
+        let mut end = word.len().min(left);
+        while !word.is_char_boundary(end) {
+            end -= 1;
+        }
+        let is_whole = end == word.len() && left > 0;
+        if is_whole || end > 0 {
             words.push(word[..end].to_owned());
+        }
+        if !is_whole {
             break;
         }
-        left -= word.len() + 1;
-        words.push(word);
+        left -= end;
     }
     words.push(AND_SO_ON.to_owned());
     words
@@ -311,8 +323,5 @@ fn encoded_length(words: &[String]) -> usize {
     let kept = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
     let length =
         |word: &String| -> usize { word.bytes().map(|b| if kept(b) { 1 } else { 3 }).sum() };
-    words
-        .iter()
-        .map(|word| "command=&".len() + length(word))
-        .sum()
+    words.iter().map(|word| PER_WORD + length(word)).sum()
 }

@@ -348,7 +348,13 @@ impl<H: Handler> Door<'_, H> {
     async fn asked_for(&self, path: &Path) -> Result<Option<Arc<PrivateKey>>, Error> {
         for _ in 0..TRIES {
             let question = format!("Passphrase for {}: ", path.display());
-            let passphrase = self.prompt.secret(&question).await?;
+            let passphrase = match self.prompt.secret(&question).await {
+                // Ctrl-D: as with ssh, the next key may do.
+                Err(Error::Unanswered(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    return Ok(None);
+                }
+                passphrase => passphrase?,
+            };
             if let Ok(key) = read_key(path, Some(&passphrase)) {
                 let key = Arc::new(key);
                 self.unlocked.put(path, &key);

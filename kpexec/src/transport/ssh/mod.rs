@@ -204,6 +204,7 @@ pub async fn connect_by(
     let (link, user) = match &options.command {
         Some(command) => {
             let template = child::Template::new(command, host, options)?;
+            prompt.make_room();
             // Whoever starts a program in a container's place is root there.
             (Link::Child(template), options.user.clone())
         }

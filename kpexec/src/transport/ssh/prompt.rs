@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use super::Error;
 use crate::report::Pause;
 use crate::report::Report;
-use crate::session::{Terminal, giving_back};
+use crate::session::Terminal;
 use crate::stderr::printable;
 
 #[cfg(unix)]
@@ -24,7 +24,8 @@ pub(super) struct Prompt {
 impl Prompt {
     pub(super) fn new(may: bool, report: &Report) -> Self {
         Self {
-            may,
+            // stderr may be a terminal that is not ours to ask on.
+            may: may && Both::open().is_ok(),
             pause: report.pause(),
         }
     }
@@ -40,6 +41,13 @@ impl Prompt {
     /// Whether anything may be asked.
     pub(super) fn may(&self) -> bool {
         self.may
+    }
+
+    /// Somebody else may ask, whom we do not hear.
+    pub(super) fn make_room(&self) {
+        if self.may {
+            self.pause.make_room();
+        }
     }
 
     /// Tells the user something.
@@ -70,7 +78,7 @@ impl Prompt {
     /// # Errors
     /// When nobody answers it.
     pub(super) async fn secret(&self, question: &str) -> Result<String, Error> {
-        giving_back(self.ask(question, |question| {
+        self.ask(question, |question| {
             let mut terminal = Both::open()?;
             // First of all, for whoever types at once.
             let raw = Terminal::raw()?;
@@ -79,7 +87,7 @@ impl Prompt {
             terminal.write("\r\n")?;
             drop(raw);
             answer
-        }))
+        })
         .await
     }
 

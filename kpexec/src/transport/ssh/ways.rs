@@ -103,6 +103,7 @@ async fn open(
     prompt: &Prompt,
 ) -> Result<(Box<dyn Stream>, String), Error> {
     if let Some(command) = &settings.proxy_command {
+        prompt.make_room();
         return Ok((through(command, settings)?, " by ProxyCommand".to_owned()));
     }
     let Some(jump) = &settings.jump else {
