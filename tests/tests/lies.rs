@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use kpexec_tests::Output;
+use kpexec_tests::{Kind, Node, Output};
 
 mod stage;
 use stage::{Stage, strong};
@@ -271,7 +271,7 @@ fn become_user(stage: &Stage, trick: &str, user: &str, expected: Result<&str, &s
 }
 
 /// CRI-O copies what a tenant annotates a pod with into the specs of its containers, beside what it says
-/// itself; here it is runc that has such a container.
+/// itself; here it is crun that has such a container.
 #[test]
 fn annotations_claim_another_pod() {
     let own = [
@@ -289,15 +289,15 @@ fn annotations_claim_another_pod() {
     ];
     let said = own.iter().chain(&lies);
     let spec = said.fold(strong(), |spec, (name, value)| spec.label(name, value));
-    let stage = Stage::new(spec);
-    let enter = |target: &str| stage.node.cnsenter([target, "--", "hostname"]).run();
+    let node = Node::start();
+    let container = Kind::Crun.start(&node).run(&spec);
+    let enter = |target: &str| node.cnsenter([target, "--", "hostname"]).run();
     // Its spec does say so.
-    let program = stage.runtime.name();
-    let state = [program.as_str(), "state", &stage.container.id];
-    let state = stage.node.command(state).ok();
+    let state = node.command(["crun", "state", &container.id]).ok();
     assert!(state.contains("etcd-0"), "{state}");
     enter("kube-system/etcd-0").refused(&["no container"]);
-    assert_eq!(enter("tenant/web-0").out(), "web\n");
+    let entered = enter("tenant/web-0");
+    assert_eq!(entered.out(), "web\n", "{entered}");
 }
 
 /// CVE-2021-25743: escape sequences in what is shown.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use kpexec_tests::cluster::{Laptop, Namespace, PodSpec, Worker};
 use kpexec_tests::ssh::{KEY, KNOWN_HOSTS, Sshd, make_key, public_key, ssh_keygen};
 use kpexec_tests::{Cluster, ClusterSpec, ContainerSpec, Cri, Node, Output, eventually};
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 /// A cluster whose nodes have an sshd, and a laptop whose user they let in.
@@ -279,7 +280,7 @@ fn ours_is_sent_where_a_pod_was(story: &Story) {
     assert_eq!((moved.code, moved.out().as_str()), (125, ""), "{moved}");
     let left = worker
         .node
-        .command(["sh", "-c", "ls -d /run/kpexec-*"])
+        .command(["sh", "-c", "ls /run/kpexec-*/cnsenter"])
         .run();
     assert_eq!(left.out(), "");
     sshd.authorize("root", &forced_key(laptop));
@@ -606,6 +607,18 @@ fn programs_of_a_search_end_with_it(story: &Story) {
         (0, "here\n"),
         "{output}"
     );
+
+    // Nor does what waits for ever, whatever ends kpexec.
+    laptop.write("/root/way", "#!/bin/sh\nexec sleep 54323\n");
+    let hangs = "--ssh-command=/root/way {node}";
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let words = ["-n", &story.shop.name, "--ssh", hangs, "unseen", "--", "id"];
+        let mut client = story.laptop.kpexec(words).spawn();
+        eventually("nodes are asked", || left() == 2);
+        client.signal(signal);
+        assert_eq!(client.wait_exit(), 128 + signal as i32);
+        eventually("nobody is left", || left() == 0);
+    }
 }
 
 /// A StatefulSet's pod, on node-1.

@@ -110,6 +110,15 @@ fn words_arrive_whatever_the_login_shell_is() {
 }
 
 #[test]
+fn however_many_words_there_are_they_arrive() {
+    for count in [503, 504, 505, 20_000] {
+        let fixed = ["web", "--", "sh", "-c", "echo $#; echo 'a b'", "sh"];
+        let words = fixed.into_iter().chain(std::iter::repeat_n("a", count));
+        assert_eq!(bed().kpexec(words).ok(), format!("{count}\na b"));
+    }
+}
+
+#[test]
 fn login_scripts_may_say_what_they_like() {
     let node = &bed().shop.node;
     for (shell, file) in [
@@ -149,6 +158,29 @@ fn much_goes_both_ways() {
 }
 
 /// As in the middle of every gigabyte, but sooner.
+/// Whoever shares our streams may have made them ones that do not wait.
+#[test]
+fn streams_that_do_not_wait_are_waited_for() {
+    let address = bed().address.to_string();
+    let program = kpexec_tests::cache::kpexec().display().to_string();
+    let with = |script: &str, name: &str, inner: &str| {
+        let mode = format!("perl -MFcntl -e 'fcntl({name}, F_SETFL, O_NONBLOCK) or die'");
+        let run = format!("{{ {mode}; exec \"$0\" -n shop --node root@$1 {inner}; }}");
+        let line = script.replace("KPEXEC", &run);
+        bed()
+            .laptop
+            .command(["sh", "-c", &line, &program, &address])
+            .ok()
+    };
+    let typed = "{ sleep 1; echo one; sleep 1; echo two; } | KPEXEC";
+    assert_eq!(with(typed, "STDIN", "-i web -- cat"), "one\ntwo");
+    let read = "KPEXEC | { sleep 1; wc -l; }";
+    assert_eq!(with(read, "STDOUT", "web -- seq 1 300000"), "300000");
+    let errors = "{ KPEXEC; } 2>&1 >/dev/null | { sleep 1; wc -l; }";
+    let inner = "web -- sh -c 'seq 1 300000 >&2'";
+    assert_eq!(with(errors, "STDERR", inner), "300000");
+}
+
 #[test]
 fn the_connections_keys_are_changed_meanwhile() {
     let bed = SshBed::new();
