@@ -282,7 +282,6 @@ fn annotations_claim_another_pod() {
         ("io.kubernetes.container.name", "app"),
     ];
     let lies = [
-        ("io.kubernetes.cri.container-type", "sandbox"),
         ("io.kubernetes.cri.sandbox-namespace", "kube-system"),
         ("io.kubernetes.cri.sandbox-name", "etcd-0"),
         ("io.kubernetes.cri.container-name", "etcd"),
