@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::progress::Progress;
 use super::rollout::{self, Rollout};
 use super::{Error, InstallArgs, Place, print};
+use crate::agent;
 use crate::cluster::{self, Apply};
 use crate::manifest::{self, Object, PART_OF, Wish};
 use crate::stderr::say;
@@ -72,9 +73,19 @@ pub(super) async fn run(args: InstallArgs) -> Result<u8, Error> {
     if !args.quiet {
         let Rollout { desired, .. } = rollout;
         let namespace = &place.namespace;
+        let nodes = match desired {
+            1 => "1 node".to_owned(),
+            desired => format!("{desired} nodes"),
+        };
         print(&format!(
-            "nodepause is ready on {desired} nodes (namespace {namespace})\n"
+            "nodepause is ready on {nodes} (namespace {namespace})\n"
         ))?;
+        if namespace != agent::NAMESPACE {
+            say(format_args!(
+                "kpexec finds it there by --agent-namespace {namespace}, or agent-namespace = \
+                 {namespace:?} in config.toml"
+            ));
+        }
     }
     Ok(0)
 }
