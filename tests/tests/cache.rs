@@ -178,9 +178,23 @@ fn a_refresh_remembers_all_and_forgets_what_is_gone() {
     me.shop.run(&PodSpec::sleeper("new"));
     me.kpexec(&["cache", "refresh", "-q", "-n", &me.shop.name])
         .ok();
-    assert!(me.pod("new").is_some() && me.pod("old").is_some());
-    me.kpexec(&["cache", "refresh", "-q"]).ok();
     assert!(me.pod("new").is_some() && me.pod("old").is_none());
+    // Of other namespaces it says nothing.
+    let elsewhere = || {
+        let all = me.remembered();
+        let pods = all["pods"].as_array().unwrap().iter();
+        pods.filter(|pod| pod["namespace"] != *me.shop.name).count()
+    };
+    assert!(elsewhere() > 0);
+    me.kpexec(&["cache", "refresh", "-q"]).ok();
+    assert!(me.pod("new").is_some() && elsewhere() > 0);
+    let none = ["cache", "refresh", "-n", "nobodys"];
+    let told = me.kpexec(&none).run();
+    assert!(
+        told.err()
+            .starts_with("remembered now: 0 pods of namespace nobodys"),
+        "{told}"
+    );
 
     me.kpexec(&["cache", "clear"]).ok();
     let nothing = json!({"pods": [], "nodes": [], "agents": []});
