@@ -51,8 +51,9 @@ pub async fn run(by: &BySsh, request: &Request, trace: &Trace) -> Result<End, Er
         }
     }
     let opened = giving_back(async {
-        let (host, connection) = connect(&found, by, &report).await?;
+        // What is still asked of the API server has all its time.
         found.cluster.decided();
+        let (host, connection) = connect(&found, by, &report).await?;
         let target = (&found.target).into();
         over_ssh::start(connection, &host, target, request, report, trace).await
     });

@@ -103,11 +103,11 @@ pub async fn start(
     let encoded = request.for_cnsenter(target, false, size);
     let encoded = encoded.encode_for(Reader::Shell)?;
     let opened = node.open(&encoded.words, &report, trace).await;
-    let stream = opened.map_err(|error| match (error.is_of_silence(), &encoded.supplement) {
+    let stream = opened.map_err(|error| match (error.silence(), &encoded.supplement) {
         // Who has been told all in argv may have started it, whether we hear of that or not.
-        (true, None) => Error::Session(session::Error::Lost {
+        (Some(reason), None) => Error::Session(session::Error::Lost {
             node: host.name.clone(),
-            reason: error.to_string(),
+            reason,
             pid: None,
             lease: request.run.lease.unwrap_or(LEASE),
         }),

@@ -32,6 +32,9 @@ const REMEMBERED: usize = 3;
 /// How long it may take to see whether the pod is elsewhere as well.
 const TWIN_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long others have to say that they have a pod that may be on a node without cnsenter.
+const BELIEF_LIMIT: Duration = Duration::from_secs(5);
+
 /// What is sought.
 #[derive(Debug)]
 pub struct Wanted<'a> {
@@ -86,7 +89,17 @@ pub async fn find(
             None => search.choose(place),
         };
     }
-    search.everywhere(asked).await
+    // Nobody can say that it is there, but others may that it is not.
+    let believed = asked.unequipped.take();
+    let deadline = believed.as_ref().map(|_| Instant::now() + BELIEF_LIMIT);
+    match (search.everywhere(asked, deadline).await, believed) {
+        (Err(Error::NotFound { .. } | Error::Nameless(_)), Some(place)) => {
+            let node = &place.host.name;
+            report.note(&format!("No other node has it: cnsenter is sent to {node}"));
+            search.choose(place)
+        }
+        (found, _) => found,
+    }
 }
 
 /// Nodes that need not be asked any more.
@@ -96,6 +109,8 @@ struct Asked {
     without: Vec<String>,
     /// They do not say, and why.
     silent: Vec<(String, String)>,
+    /// The first of those where it was seen, and that would say so if they had a cnsenter.
+    unequipped: Option<Place>,
 }
 
 impl Asked {
@@ -173,15 +188,17 @@ impl Search<'_> {
                 }
                 Some(Err(Silence::Unanswered(error))) => return Err(Error::Unanswered(error)),
                 Some(Err(Silence::Unequipped(host, connection))) => {
-                    if self.by.options.push != Push::Never {
-                        return Ok(Some(Place {
-                            host,
-                            connection: *connection,
-                            pods: vec![pod.into()],
-                            is_believed: true,
-                        }));
+                    let is_sent = self.by.options.push != Push::Never;
+                    asked.unequipped = asked.unequipped.take().or(is_sent.then(|| Place {
+                        host,
+                        connection: *connection,
+                        pods: vec![pod.into()],
+                        is_believed: true,
+                    }));
+                    match is_sent {
+                        true => "cnsenter is not installed there".to_owned(),
+                        false => "cnsenter is not installed there; --push sends it".to_owned(),
                     }
-                    "cnsenter is not installed there; --push sends it".to_owned()
                 }
                 Some(Err(silence)) => silence.words(),
                 None => too_late(),
@@ -250,8 +267,8 @@ impl Search<'_> {
         pods
     }
 
-    /// Asks every node that is known.
-    async fn everywhere(&self, asked: Asked) -> Result<Found, Error> {
+    /// Asks every node that is known, until `deadline` if there is one.
+    async fn everywhere(&self, asked: Asked, deadline: Option<Instant>) -> Result<Found, Error> {
         let Wanted {
             namespace, named, ..
         } = self.wanted;
@@ -279,7 +296,7 @@ impl Search<'_> {
             found,
             mut without,
             silent,
-        } = race(nodes, None, |node| {
+        } = race(nodes, deadline, |node| {
             self.ask(self.host(&node), names, options)
         })
         .await;

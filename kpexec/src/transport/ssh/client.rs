@@ -266,7 +266,7 @@ fn listen(from: ChannelReadHalf, reason: Reason) -> impl Sequence<Item = Said> {
                     }
                     Some(ChannelMsg::Failure) => {
                         let why = "sshd does not run this command";
-                        break Said::Ended(How::Lost(why.to_owned()));
+                        break Said::Ended(How::Refused(why.to_owned()));
                     }
                     Some(ChannelMsg::Close) | None => {
                         let lost = || {

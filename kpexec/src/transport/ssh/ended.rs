@@ -43,6 +43,14 @@ impl Ended {
         })
     }
 
+    /// Whether a connection has ended that had begun, as far as ssh says so. One that did not begin has its
+    /// reason; of one that says nothing nobody knows.
+    pub(super) fn is_of_a_broken_line(&self) -> bool {
+        const BROKEN: [&str; 3] = ["client_loop: ", "closed by remote host", "Timeout, server "];
+        let text = String::from_utf8_lossy(&self.stderr);
+        text.trim().is_empty() || BROKEN.iter().any(|words| text.contains(words))
+    }
+
     /// What it said, its last line first of all.
     pub(super) fn words(&self) -> String {
         let text = [&self.stderr, &self.stdout].map(|bytes| String::from_utf8_lossy(bytes));
@@ -65,7 +73,7 @@ impl Ended {
         Ran {
             code: match self.how {
                 How::Code(code) => Some(code),
-                How::Signal(_) | How::Lost(_) => None,
+                How::Signal(_) | How::Refused(_) | How::Lost(_) => None,
             },
             stderr: String::from_utf8_lossy(&self.stderr).into_owned(),
             stdout: self.stdout,

@@ -263,7 +263,10 @@ impl Error {
     #[must_use]
     pub fn is_of_nobody_at(&self, address: &str) -> bool {
         match self {
-            Self::Connect { host, .. } | Self::TimedOut { host, .. } | Self::Jump { host, .. } => {
+            Self::Connect { host, .. }
+            | Self::TimedOut { host, .. }
+            | Self::Unresolved { host, .. }
+            | Self::Jump { host, .. } => {
                 let without_port = host.rsplit_once(':').map_or("", |(host, _)| host);
                 without_port.trim_matches(['[', ']']) == address
             }
@@ -272,10 +275,14 @@ impl Error {
         }
     }
 
-    /// Whether a session was asked for, and nothing is known of what became of it.
+    /// Why nothing is known of what became of a session that was asked for, if that is so.
     #[must_use]
-    pub fn is_of_silence(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::Silent { .. })
+    pub fn silence(&self) -> Option<String> {
+        match self {
+            Self::Lost { reason, .. } => Some(reason.clone()),
+            Self::Silent { .. } => Some(self.to_string()),
+            _ => None,
+        }
     }
 
     /// Whether the user was asked for something, and did not answer.

@@ -41,6 +41,8 @@ pub(super) enum How {
     Code(u32),
     /// By this signal.
     Signal(String),
+    /// It was not started; why not.
+    Refused(String),
     /// Nobody knows; why not.
     Lost(String),
 }
@@ -52,7 +54,7 @@ impl How {
             Self::Code(0) => None,
             Self::Code(code) => Some(format!("what was started ended with exit code {code}")),
             Self::Signal(name) => Some(format!("what was started was ended by signal {name}")),
-            Self::Lost(reason) => Some(reason.clone()),
+            Self::Refused(reason) | Self::Lost(reason) => Some(reason.clone()),
         }
     }
 }

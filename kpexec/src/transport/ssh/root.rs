@@ -73,6 +73,9 @@ pub(super) enum Prefix {
     Doas { program: String },
 }
 
+/// What ssh ends with when its connection does, or does not begin.
+const BROKEN: u32 = 255;
+
 impl Prefix {
     fn of(program: &str, or_doas: bool) -> Self {
         let program = program.to_owned();
@@ -112,7 +115,7 @@ impl Prefix {
     pub(super) fn has_started_it(&self, ended: &Ended) -> bool {
         match ended.how {
             How::Code(0 | 125) => true,
-            How::Code(127) | How::Lost(_) => false,
+            How::Code(127) | How::Lost(_) | How::Refused(_) => false,
             _ => *self == Self::None && !ended.has_not_found(),
         }
     }
@@ -142,10 +145,15 @@ impl Prefix {
     /// Why there is no cnsenter.
     pub(super) fn why(&self, host: &str, ended: Ended) -> Error {
         let host = host.to_owned();
-        if let How::Lost(reason) = ended.how {
-            return Error::Lost { host, reason };
-        }
         let said = ended.words();
+        match ended.how {
+            How::Lost(reason) => return Error::Lost { host, reason },
+            How::Refused(why) => return Error::NoExec { host, why },
+            How::Code(BROKEN) if ended.is_of_a_broken_line() => {
+                return Error::Lost { host, reason: said };
+            }
+            _ => {}
+        }
         // A shell's words are about the first word of all; sudo's and doas' own, about cnsenter.
         let is_missing = ended.how == NOT_FOUND;
         match self {
@@ -232,5 +240,15 @@ mod tests {
         let french = || ended(1, "sudo: cnsenter : commande introuvable\n");
         assert!(why(Sudo::Always, french()).contains("cnsenter is not installed"));
         assert_eq!(first.after(&french(), true), None);
+    }
+
+    #[test]
+    fn a_line_that_breaks_is_no_missing_cnsenter() {
+        let why = |stderr: &str| Prefix::None.why("node-1", ended(255, stderr));
+        for unknown in ["", "client_loop: send disconnect: Broken pipe\r\n"] {
+            assert!(matches!(why(unknown), Error::Lost { .. }), "{unknown:?}");
+        }
+        let refused = why("ssh: connect to host node-1 port 22: Connection refused\r\n");
+        assert!(matches!(refused, Error::NoGreeting { .. }));
     }
 }

@@ -75,7 +75,7 @@ pub(super) enum Strict {
 pub(super) async fn of(ways: &Ways, host: &Host, options: &Options) -> Result<Settings, Error> {
     let by_name = ask(&host.name, options).await?;
     let name = host_of(&host.name);
-    if host.name == host.address {
+    if host.name == host.address && host.others.is_empty() {
         return Ok(Settings::new(name, &by_name));
     }
     let nobody = ways.nobody.get_or_try_init(|| ask(NOBODY, options));
