@@ -17,7 +17,7 @@ use tokio::process::Command;
 pub(super) fn deaf_to_keys(program: &str) -> io::Result<Command> {
     let path = env::var_os("PATH").unwrap_or_default();
     let is_there = match program.contains('/') {
-        true => Path::new(program).exists(),
+        true => Path::new(program).is_file(),
         false => env::split_paths(&path).any(|folder| folder.join(program).is_file()),
     };
     if !is_there {
