@@ -27,6 +27,9 @@ const TYPED: &str = "echo ready; exec cat >/dev/null";
 struct Bench {
     bed: SshBed,
     kpexec: String,
+    /// The ssh beside which it is measured: SSH of the environment names another one than the machine's.
+    /// (Since 9.5 it sends keys every 20 ms, unless ObscureKeystrokeTiming is off.)
+    ssh: String,
     /// 64 MiB of randomness in the container, as the container names it and as the node does.
     random: [String; 2],
 }
@@ -59,6 +62,7 @@ impl Bench {
         Self {
             bed,
             kpexec: cache::kpexec().display().to_string(),
+            ssh: std::env::var("SSH").unwrap_or_else(|_| "ssh".to_owned()),
             random: [inside, outside],
         }
     }
@@ -66,9 +70,9 @@ impl Bench {
     /// kpexec for a command in the container, and ssh for a shell's line on the node.
     fn both(&self, user: &str, flags: [&str; 2], command: &[&str], line: &str) -> [Vec<String>; 2] {
         let [ours, theirs] = flags;
-        let (kpexec, address) = (&self.kpexec, self.bed.address);
+        let (kpexec, ssh, address) = (&self.kpexec, &self.ssh, self.bed.address);
         let ours = format!("{kpexec} -n shop --node {user}@{address} {ours} web --");
-        let theirs = format!("ssh {theirs} {user}@{address}");
+        let theirs = format!("{ssh} {theirs} {user}@{address}");
         [(ours, command), (theirs, &[line])].map(|(front, rest)| {
             let words = front.split_whitespace().chain(rest.iter().copied());
             words.map(str::to_owned).collect()
