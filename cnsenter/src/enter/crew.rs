@@ -87,7 +87,9 @@ mod tests {
         let theirs = String::from_utf8(output.stdout).unwrap();
         let theirs = Pid::from_raw(theirs.trim().parse().unwrap());
         end(theirs);
-        assert_eq!(kill(theirs, None), Ok(()));
+        // Long enough for it to be gone; of a zombie there is no program.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(std::fs::read_link(format!("/proc/{theirs}/exe")).is_ok());
         kill(theirs, Signal::SIGKILL).unwrap();
 
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
