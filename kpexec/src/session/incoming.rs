@@ -4,9 +4,9 @@ use bytes::Bytes;
 use cnsenter_protocol::{Control, Decoder, Exit, Failure, FailureKind, Item, Stream};
 
 use super::client::Session;
-use super::{CLOSED, Error, SESSION};
+use super::{Error, SESSION};
 use crate::stderr::printable;
-use crate::transport::Incoming;
+use crate::transport::{CLOSED, Incoming};
 
 impl Session {
     /// Takes what came; the Exit, if that is it.

@@ -70,9 +70,6 @@ pub struct Options {
     pub report: Report,
 }
 
-/// Why a stream ended of whose end nothing else is known.
-const CLOSED: &str = "the connection was closed";
-
 /// The user's streams.
 struct Streams {
     stdin: input::Source,

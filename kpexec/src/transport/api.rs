@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_acc
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::{Duplex, Incoming, QUEUE, stream_of};
+use super::{CLOSED, Duplex, Incoming, QUEUE, stream_of};
 use crate::agent::{self, Agent};
 use crate::cluster::{self, Cluster, Right, encoded};
 
@@ -329,9 +329,6 @@ async fn receive(mut source: SplitStream<Socket>, to_session: mpsc::Sender<Incom
     let lost = || Incoming::Lost(lost.unwrap_or_else(|| CLOSED.to_owned()));
     let _ = to_session.send(end.unwrap_or_else(lost)).await;
 }
-
-/// Why a connection ended that says nothing of it.
-const CLOSED: &str = "the connection was closed";
 
 /// What a message is, by its first byte. Empty ones come at the beginning, one for each stream.
 fn sort(mut message: Bytes) -> Option<Incoming> {

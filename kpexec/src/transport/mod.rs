@@ -28,6 +28,9 @@ pub enum Incoming {
     Lost(String),
 }
 
+/// Why a stream ended of whose end nothing else is known.
+pub(crate) const CLOSED: &str = "the connection was closed";
+
 /// What somebody sends from a task of their own, as a stream.
 pub(crate) fn stream_of<T: Send + 'static>(mut from: mpsc::Receiver<T>) -> BoxStream<'static, T> {
     poll_fn(move |context| from.poll_recv(context)).boxed()

@@ -35,7 +35,7 @@ impl Request {
     /// When a value cannot be passed on.
     pub fn encode_for(&self, reader: Reader) -> Result<Encoded, Error> {
         self.check()?;
-        let is_readable = |word: &str| reader == Reader::None || is_plain(word);
+        let is_readable = |word: &str| reader.leaves(word);
         let fits = |word: &Vec<u8>| std::str::from_utf8(word).is_ok_and(is_readable);
         let all_groups = || self.groups.iter().all(|group| is_readable(group));
         let mut supplement = Supplement {
@@ -164,10 +164,7 @@ impl Request {
         let tty = self.tty.as_ref();
         // One that a shell would mind names no terminal that anybody knows.
         let term = tty.and_then(|tty| tty.term.clone());
-        flag(
-            "term",
-            term.filter(|term| reader == Reader::None || is_plain(term)),
-        );
+        flag("term", term.filter(|term| reader.leaves(term)));
         flag("size", tty.and_then(|tty| tty.size).map(size));
         flag("request", sum);
         let mut switch = |name: &str, on: bool| words.extend(on.then(|| format!("--{name}")));
@@ -197,6 +194,13 @@ impl Request {
             .iter()
             .any(Option::is_some)
             .then(|| entries.iter().map(text).collect::<Vec<_>>().join(","))
+    }
+}
+
+impl Reader {
+    /// Whether a word is the same once it is read.
+    fn leaves(self, word: &str) -> bool {
+        self == Self::None || is_plain(word)
     }
 }
 

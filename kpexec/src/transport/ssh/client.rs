@@ -14,6 +14,7 @@ use russh::{
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::super::CLOSED;
 use super::banner::Banner;
 use super::dial::Stream;
 use super::events::{Events, KEEPALIVE, Reason, Shown, words};
@@ -271,7 +272,7 @@ fn listen(from: ChannelReadHalf, reason: Reason) -> impl Sequence<Item = Said> {
                     Some(ChannelMsg::Close) | None => {
                         let lost = || {
                             let why = reason.take();
-                            How::Lost(why.unwrap_or_else(|| "the connection was closed".to_owned()))
+                            How::Lost(why.unwrap_or_else(|| CLOSED.to_owned()))
                         };
                         break Said::Ended(how.take().unwrap_or_else(lost));
                     }

@@ -8,6 +8,7 @@ use russh::client::{DisconnectReason, Handler, Session};
 use russh::keys::PublicKeyOrCertificate;
 use tokio::sync::{mpsc, oneshot};
 
+use super::super::CLOSED;
 use super::banner::Banner;
 
 /// How often a silent node is asked whether it is there, once it has let us in.
@@ -83,11 +84,9 @@ impl Handler for Events {
 pub(super) fn words(error: &russh::Error) -> String {
     match error {
         russh::Error::Version => "what answers there is no sshd".to_owned(),
-        russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => {
-            "the connection was closed".to_owned()
-        }
+        russh::Error::Disconnect | russh::Error::HUP | russh::Error::SendError => CLOSED.to_owned(),
         russh::Error::IO(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "the connection was closed".to_owned()
+            CLOSED.to_owned()
         }
         russh::Error::IO(error) => error.kind().to_string(),
         russh::Error::KeepaliveTimeout => "the node has been silent for too long".to_owned(),

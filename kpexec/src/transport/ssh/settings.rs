@@ -260,18 +260,9 @@ impl Settings {
         };
         let identities = paths(&mut all("identityfile").into_iter());
         let certificates = paths(&mut all("certificatefile").into_iter());
-        let lists = |keyword| -> Vec<PathBuf> {
-            let lists = all(keyword).into_iter().map(words);
-            lists
-                .flat_map(|words| {
-                    joined(
-                        words
-                            .iter()
-                            .filter_map(|word| settings.path(word))
-                            .collect(),
-                    )
-                })
-                .collect()
+        let lists = |keyword| {
+            let words = all(keyword).into_iter().flat_map(words);
+            joined(words.filter_map(|word| settings.path(&word)))
         };
         let user_known_hosts = lists("userknownhostsfile");
         let global_known_hosts = lists("globalknownhostsfile");
@@ -385,7 +376,7 @@ fn words(list: &str) -> Vec<String> {
 }
 
 /// Puts paths with blanks together again, which `ssh -G` does not quote: those whose parts are not there.
-fn joined(parts: Vec<PathBuf>) -> Vec<PathBuf> {
+fn joined(parts: impl Iterator<Item = PathBuf>) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for part in parts {
         match paths.last_mut() {
